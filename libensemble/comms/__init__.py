@@ -1,0 +1,1 @@
+"""The post between manager and workers."""

@@ -1,0 +1,298 @@
+"""Teams of processes and of threads on this machine.
+
+A process team gives each worker a socket pair. A worker process that ends without being told to is noticed through
+its closed socket and its sentinel; what it wrote as it died (a fatal signal's traceback, say) is kept in a file of its
+own and told with its exit code.
+"""
+
+import contextlib
+import faulthandler
+import logging
+import multiprocessing
+import os
+import pickle
+import queue
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from libensemble.comms.comms import Comm, Hub, Parting, Team
+from libensemble.comms.links import LinkComm, LinkHub
+from libensemble.comms.messages import Failure, Message, Report
+from libensemble.errors import CommFinishedException, Timeout
+
+logger = logging.getLogger(__name__)
+
+_EXIT_WAIT = 2.0  # seconds for a process whose socket is closed to be gone altogether
+_LAST_WORDS_LENGTH = 4000
+
+
+class ThreadComm(Comm):
+    """A worker's end when the worker is a thread of the manager's process. Messages are shared, not copied."""
+
+    def __init__(self, worker: int, hub: Hub) -> None:
+        self._worker, self._hub = worker, hub
+        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._unread: deque[Message] = deque()
+        hub.add_thread(worker, self._inbox.put)
+
+    def send(self, message: Message) -> None:
+        """Send to the manager."""
+        if type(message) is Report and not message.final and message.data is not None:
+            # The function lives on and may write into its array again.
+            message = message._replace(data=message.data.copy())
+        self._hub.post(self._worker, message)
+
+    def recv(self, timeout: float | None = None) -> Message:
+        """Return the next message; see `Comm.recv`."""
+        if self._unread:
+            return self._unread.popleft()
+        try:
+            return self._inbox.get(timeout=timeout)
+        except queue.Empty:
+            raise Timeout(f"no message within {timeout} seconds") from None
+
+    def ready(self) -> bool:
+        """Return whether `recv` would return at once."""
+        return bool(self._unread) or not self._inbox.empty()
+
+    def unread(self, message: Message) -> None:
+        """Put a message back, to be received next."""
+        self._unread.appendleft(message)
+
+    def close(self) -> None:
+        """Nothing to close: the thread's end is noticed by its team."""
+
+
+class ThreadHub(Hub):
+    """The manager's end when all workers are threads of its process: one queue."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._inbox: queue.SimpleQueue[tuple[int, Message]] = queue.SimpleQueue()
+
+    def send(self, worker: int, message: Message) -> None:
+        """Hand a message to a worker's thread."""
+        self._sent_to_thread(worker, message)
+
+    def post(self, worker: int, message: Message) -> None:
+        """Deliver a message from a worker's thread."""
+        self._inbox.put((worker, message))
+
+    def wait(self, timeout: float) -> list[tuple[int, Message]]:
+        """Return what has come; see `Hub.wait`."""
+        inbox = self._inbox
+        batch: list[tuple[int, Message]] = []
+        try:
+            batch.append(inbox.get(timeout=timeout) if timeout > 0 else inbox.get_nowait())
+            while not inbox.empty():
+                batch.append(inbox.get_nowait())
+        except queue.Empty:
+            pass
+        return batch
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class ThreadTeam(Team):
+    """Workers that are threads of this process.
+
+    Parameters
+    ----------
+    workers : iterable of int
+        Worker ids.
+    hub : Hub, optional
+        Join the ends of another team (for a generator on the manager); default is a hub of its own.
+    """
+
+    def __init__(self, workers: "range | list[int]", hub: Hub | None = None) -> None:
+        self.hub: Hub = hub if hub is not None else ThreadHub()
+        self._comms = {worker: ThreadComm(worker, self.hub) for worker in workers}
+        self._threads: dict[int, threading.Thread] = {}
+
+    def start(self, work: Callable[..., Any], *args: Any) -> None:
+        """Start the threads. They are daemons: one that hangs does not keep the interpreter from ending."""
+        for worker, comm in self._comms.items():
+            thread = threading.Thread(
+                target=self._run, args=(work, comm, worker, *args), name=f"libE worker {worker}", daemon=True
+            )
+            self._threads[worker] = thread
+            thread.start()
+
+    def _run(self, work: Callable[..., Any], comm: Comm, worker: int, *args: Any) -> None:
+        try:
+            work(comm, worker, *args)
+        except BaseException as error:
+            message = Failure(f"{type(error).__name__}: {error}", traceback.format_exc(), died=True)
+            self.hub.post(worker, message)
+
+    def join(self, timeout: float) -> list[int]:
+        """Wait up to `timeout` seconds per worker; a thread that still runs is left behind and named."""
+        for thread in self._threads.values():
+            thread.join(timeout)
+        return [worker for worker, thread in self._threads.items() if thread.is_alive()]
+
+    def abort(self) -> None:
+        """Threads cannot be ended from outside: nothing is done."""
+
+
+class ProcessTeam(Team):
+    """Workers that are processes on this machine, made by `multiprocessing` with its current start method.
+
+    Parameters
+    ----------
+    workers : iterable of int
+        Worker ids.
+    """
+
+    def __init__(self, workers: "range | list[int]") -> None:
+        self.hub: Hub = LinkHub()
+        self._workers = list(workers)
+        self._processes: dict[int, Any] = {}
+        self._folder = Path(tempfile.mkdtemp(prefix="libE_workers_"))
+        self._context = multiprocessing.get_context()
+
+    def start(self, work: Callable[..., Any], *args: Any) -> None:
+        """Start the processes with ``work(comm, worker, *args)``."""
+        assert isinstance(self.hub, LinkHub)
+        method = self._context.get_start_method()
+        _warn_of_mpi(method)
+        if method == "fork":
+            payload: Any = (work, args)
+        else:
+            # Packed by us, so that a worker that cannot unpack it says so in its own words.
+            payload = pickle.dumps((work, args))
+        ours: list[Any] = []
+        for worker in self._workers:
+            here, there = self._context.Pipe(duplex=True)
+            ours.append(here)
+            inherited = [end.fileno() for end in ours] if method == "fork" else []
+            process = self._context.Process(
+                target=_process_main,
+                args=(there, inherited, worker, str(self._words(worker)), payload),
+                name=f"libE worker {worker}",
+            )
+            process.start()
+            there.close()
+            self._processes[worker] = process
+            self.hub.add_link(worker, here, process.sentinel, lambda worker=worker: self._parting(worker))
+
+    def join(self, timeout: float) -> list[int]:
+        """Wait up to `timeout` seconds per worker, then terminate, then kill; return who had to be ended."""
+        forced = []
+        for worker, process in self._processes.items():
+            process.join(timeout)
+            if process.exitcode is None:
+                forced.append(worker)
+        self._end([self._processes[worker] for worker in forced], timeout)
+        self._clean_up()
+        return forced
+
+    def abort(self) -> None:
+        """End all workers at once, and the processes that they have started."""
+        self._end([process for process in self._processes.values() if process.exitcode is None], 1.0)
+        self._clean_up()
+
+    def _end(self, processes: list[Any], grace: float) -> None:
+        """Terminate, wait, kill; the processes that these have started are ended with them."""
+        family = [child for process in processes for child in _descendants(process.pid)]
+        for process in processes:
+            process.terminate()
+        deadline = time.monotonic() + max(grace, 0.1)
+        for process in processes:
+            process.join(max(0.0, deadline - time.monotonic()))
+            if process.exitcode is None:
+                process.kill()
+                process.join(_EXIT_WAIT)
+        for child in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+
+    def _clean_up(self) -> None:
+        for process in self._processes.values():
+            if process.exitcode is not None:
+                process.close()
+        self._processes = {}
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _words(self, worker: int) -> Path:
+        return self._folder / f"worker_{worker}"
+
+    def _parting(self, worker: int) -> Parting:
+        process = self._processes[worker]
+        process.join(_EXIT_WAIT)
+        words = ""
+        with contextlib.suppress(OSError):
+            words = self._words(worker).read_text(errors="replace")[-_LAST_WORDS_LENGTH:]
+        return Parting(f"process {process.pid} ended with {_exit_text(process.exitcode)}", words)
+
+
+def _exit_text(code: int | None) -> str:
+    if code is None:
+        return "its connection closed (the process still runs)"
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"exit code {code} ({name})"
+
+
+def _process_main(stream: Any, inherited: list[int], worker: int, words: str, payload: Any) -> None:
+    """Be a worker process: unpack the work, do it, and leave last words if that fails."""
+    for fd in inherited:  # the manager's ends: a fork must not hold them open
+        with contextlib.suppress(OSError):
+            os.close(fd)
+    parent = multiprocessing.parent_process()
+    comm = LinkComm(stream, parent.sentinel if parent is not None else None)
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the manager's to handle
+    with open(words, "w", encoding="utf-8", errors="replace") as file:
+        faulthandler.enable(file)
+        try:
+            work, args = pickle.loads(payload) if isinstance(payload, bytes) else payload
+            work(comm, worker, *args)
+        except CommFinishedException:
+            sys.exit(1)  # the manager is gone: there is nobody to tell
+        except Exception as error:
+            with contextlib.suppress(CommFinishedException):
+                comm.send(Failure(f"{type(error).__name__}: {error}", traceback.format_exc()))
+            sys.exit(1)
+        finally:
+            faulthandler.disable()
+            comm.close()
+
+
+def _leave(signum: int, frame: Any) -> None:
+    """Turn SIGTERM into an ordinary end, so that what a worker holds is given up in order."""
+    sys.exit(128 + signum)
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _warn_of_mpi(method: str) -> None:
+    """Warn when processes are to be forked although MPI has been initialised here."""
+    module = sys.modules.get("mpi4py.MPI")
+    if method == "fork" and module is not None and module.Is_initialized():
+        logger.warning(
+            "MPI is initialised in this process, and worker processes are about to be forked from it, which may hang "
+            "or crash. Import mpi4py.MPI (or petsc4py) inside the user functions, or call "
+            "multiprocessing.set_start_method('spawn')"
+        )

@@ -1,0 +1,286 @@
+"""Agenda: which rows wait, run, are back and not yet told.
+
+It owns sets of row numbers that are kept up as things happen, so that no question costs more than what changed.
+The values (flags, priorities) stay in the history's columns, which it reads through live views: an allocation
+function may write `cancel_requested` into H and the agenda notices when it is about to hand the row out.
+
+    added -> waiting -> running -> returned -> told
+                  \\-> set aside (cancelled before it started)
+"""
+
+from collections.abc import Iterable, Mapping
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Agenda:
+    """Sets of rows, kept up as things happen.
+
+    Parameters
+    ----------
+    columns : mapping of str to array
+        Live views of the history's columns. `cancel_requested` must be there; `priority` (float, higher first)
+        may be.
+    """
+
+    def __init__(self, columns: Mapping[str, npt.NDArray[Any]]) -> None:
+        self._columns = columns
+        self._waiting: dict[int, int] = {}  # row -> its generator
+        self._set_aside: dict[int, int] = {}  # the same, for rows cancelled before they started
+        self._queue: list[Any] = []  # heap of rows, or of (-priority, row); may hold entries that are out of date
+        self._offered: set[int] = set()  # rows handed out in this round; they may have started since
+        self._has_priority = "priority" in columns
+        self._is_doubtful = False
+        self._gen_of_running: dict[int, int] = {}
+        self._out: dict[int, int] = {}  # generator -> how many of its rows wait or run
+        self._returned: dict[int, dict[int, None]] = {}  # generator -> its ended rows that it has not been told of
+        self.running: dict[int, int] = {}
+        self.started_count = 0
+        self.ended_count = 0
+        self.informed_count = 0
+
+    @classmethod
+    def from_history(cls, H: npt.NDArray[np.void]) -> "Agenda":
+        """Build an agenda from a history array with one scan."""
+        agenda = cls({name: H[name] for name in H.dtype.names or ()})
+        agenda.sync(range(len(H)))
+        agenda.recount(len(H))
+        return agenda
+
+    # ---- what an allocation function asks
+
+    def next(self, count: int = 1) -> list[int]:
+        """Return up to `count` waiting rows: highest priority first, then oldest; none that is cancelled.
+
+        A row is offered once per round (see `restart`).
+        """
+        if self._is_doubtful:
+            self._review()
+        rows: list[int] = []
+        while len(rows) < count and (row := self._pop()) is not None:
+            rows.append(row)
+            self._offered.add(row)
+        return rows
+
+    def next_equal(self) -> list[int]:
+        """Return all waiting rows that share the top priority; without priorities, the oldest one."""
+        rows = self.next(1)
+        if not rows or not self._has_priority:
+            return rows
+        priority = self._columns["priority"]
+        top = priority[rows[0]]
+        while (row := self._pop()) is not None:
+            if priority[row] != top:
+                self._push(row)
+                break
+            rows.append(row)
+            self._offered.add(row)
+        return rows
+
+    def put_back(self, rows: Iterable[int]) -> None:
+        """Take back rows offered in this round, so that they can be offered again."""
+        for row in rows:
+            if row in self._offered:
+                self._offered.remove(row)
+                self._push(row)
+
+    def restart(self, doubtful: bool = False) -> None:
+        """Begin a new round: rows that were offered and not started wait again.
+
+        With `doubtful`, flags and priorities may have been changed behind our back since the last round, and all
+        waiting rows are looked at again before the next answer.
+        """
+        if self._offered:
+            for row in self._offered:
+                if row in self._waiting:
+                    self._push(row)
+            self._offered.clear()
+        self._is_doubtful = doubtful
+
+    def all_started(self) -> bool:
+        """Return whether no uncancelled row waits, besides those offered in this round."""
+        if not self._waiting:
+            return True
+        if self._is_doubtful:
+            self._review()
+        row = self._pop()
+        if row is None:
+            return True
+        self._push(row)
+        return False
+
+    def all_ended(self) -> bool:
+        """Return whether no uncancelled row waits or runs."""
+        if self.running:
+            return False
+        return self.all_started() and not any(row in self._waiting for row in self._offered)
+
+    def returned(self, gen: int) -> list[int]:
+        """Return the rows of generator `gen` that have ended and that it has not been told of, in row order."""
+        rows = self._returned.get(gen)
+        return sorted(rows) if rows else []
+
+    def all_returned(self) -> list[int]:
+        """Return the rows that have ended and that no generator has been told of, in row order."""
+        return sorted(row for rows in self._returned.values() for row in rows)
+
+    def all_back(self, gen: int) -> bool:
+        """Return whether none of generator `gen`'s uncancelled rows waits or runs."""
+        if self._is_doubtful:
+            self._review()
+        return not self._out.get(gen)
+
+    # ---- what happens to rows
+
+    def added(self, rows: Iterable[int], gen: int) -> None:
+        """Note new rows of generator `gen`."""
+        cancelled = self._columns["cancel_requested"]
+        for row in rows:
+            if cancelled[row]:
+                self._set_aside[row] = gen
+            else:
+                self._wait(row, gen)
+
+    def started(self, rows: Iterable[int], worker: int) -> None:
+        """Note rows given to a worker."""
+        for row in rows:
+            gen = self._waiting.pop(row, None)
+            if gen is None:
+                gen = self._leave_otherwise(row)
+            self._gen_of_running[row] = gen
+            self.running[row] = worker
+            self.started_count += 1
+
+    def ended(self, rows: Iterable[int]) -> None:
+        """Note rows that came back from a worker; one that has ended before is not counted again."""
+        for row in rows:
+            gen = self._gen_of_running.pop(row, None)
+            if gen is None:
+                continue
+            del self.running[row]
+            self._out[gen] -= 1
+            self._returned.setdefault(gen, {})[row] = None
+            self.ended_count += 1
+
+    def informed(self, rows: Iterable[int]) -> None:
+        """Note ended rows that a generator has been told of."""
+        gen_worker = self._columns["gen_worker"]
+        for row in rows:
+            waiting_to_be_told = self._returned.get(int(gen_worker[row]))
+            if waiting_to_be_told is not None and waiting_to_be_told.pop(row, 0) is None:
+                self.informed_count += 1
+
+    def updated(self, rows: Iterable[int]) -> None:
+        """Note rows whose flags or priorities a generator has changed."""
+        cancelled = self._columns["cancel_requested"]
+        for row in rows:
+            if row in self._waiting:
+                if cancelled[row]:
+                    self._put_aside(row)
+                elif self._has_priority:
+                    self._push(row)
+            elif row in self._set_aside and not cancelled[row]:
+                self._wait(row, self._set_aside.pop(row))
+
+    def sync(self, rows: Iterable[int]) -> None:
+        """Take the state of these rows from the history's own flags (the counters are left to `recount`)."""
+        names = ("sim_started", "sim_ended", "gen_informed", "gen_worker", "sim_worker")
+        columns = [self._columns[name] for name in names]
+        for row in rows:
+            started, ended, informed, gen, worker = (int(column[row]) for column in columns)
+            self._forget(row)
+            if not started:
+                self.added([row], gen)
+            elif not ended:
+                self.running[row] = worker
+                self._gen_of_running[row] = gen
+                self._out[gen] = self._out.get(gen, 0) + 1
+            elif not informed:
+                self._returned.setdefault(gen, {})[row] = None
+
+    def recount(self, length: int) -> None:
+        """Set the counters from the flags of the first `length` rows."""
+        columns = self._columns
+        self.started_count = int(np.count_nonzero(columns["sim_started"][:length]))
+        self.ended_count = int(np.count_nonzero(columns["sim_ended"][:length]))
+        self.informed_count = int(np.count_nonzero(columns["gen_informed"][:length]))
+
+    def priority_field_added(self) -> None:
+        """Note that the history has got a `priority` field (waiting rows are ordered anew)."""
+        self._has_priority = "priority" in self._columns
+        self._rebuild_queue()
+
+    # ---- inside
+
+    def _wait(self, row: int, gen: int) -> None:
+        self._waiting[row] = gen
+        self._out[gen] = self._out.get(gen, 0) + 1
+        self._push(row)
+
+    def _put_aside(self, row: int) -> None:
+        gen = self._waiting.pop(row)
+        self._set_aside[row] = gen
+        self._out[gen] -= 1
+
+    def _leave_otherwise(self, row: int) -> int:
+        """Take out a row that is started without having waited (a custom policy gave it); return its generator."""
+        gen = self._set_aside.pop(row, None)
+        if gen is None:
+            self._forget(row)
+            gen = int(self._columns["gen_worker"][row])
+        self._out[gen] = self._out.get(gen, 0) + 1
+        return gen
+
+    def _forget(self, row: int) -> None:
+        """Remove a row from wherever it is."""
+        if row in self._waiting:
+            self._out[self._waiting.pop(row)] -= 1
+        elif row in self._gen_of_running:
+            self._out[self._gen_of_running.pop(row)] -= 1
+            del self.running[row]
+        elif self._set_aside.pop(row, None) is None:
+            for rows in self._returned.values():
+                rows.pop(row, None)
+
+    def _key(self, row: int) -> float:
+        priority = float(self._columns["priority"][row])
+        return -priority if priority == priority else np.inf  # a NaN comes last
+
+    def _push(self, row: int) -> None:
+        heappush(self._queue, (self._key(row), row) if self._has_priority else row)
+
+    def _pop(self) -> int | None:
+        """Take the best waiting row from the queue, dropping entries that are out of date."""
+        queue, cancelled = self._queue, self._columns["cancel_requested"]
+        while queue:
+            entry = heappop(queue)
+            row = entry[1] if self._has_priority else entry
+            if row not in self._waiting or row in self._offered:
+                continue
+            if cancelled[row]:
+                self._put_aside(row)
+            elif self._has_priority and entry[0] != self._key(row):
+                self._push(row)  # its priority was changed after it was queued
+            else:
+                return row
+        return None
+
+    def _review(self) -> None:
+        """Look at every waiting row again: its flags or priority may have been written directly."""
+        self._is_doubtful = False
+        cancelled = self._columns["cancel_requested"]
+        for row in [row for row in self._waiting if cancelled[row]]:
+            self._put_aside(row)
+        for row in [row for row in self._set_aside if not cancelled[row]]:
+            self._wait(row, self._set_aside.pop(row))
+        if self._has_priority:
+            self._rebuild_queue()
+
+    def _rebuild_queue(self) -> None:
+        self._queue = [
+            (self._key(row), row) if self._has_priority else row for row in self._waiting if row not in self._offered
+        ]
+        heapify(self._queue)

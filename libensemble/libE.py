@@ -1,0 +1,361 @@
+"""libE(): one run of an ensemble, from specs to (H, persis_info, flag).
+
+    validate -> open logs -> History -> start workers -> Manager.run -> join workers -> close logs
+"""
+
+import cProfile
+import contextlib
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from libensemble.comms.comms import Team
+from libensemble.comms.local import ProcessTeam, ThreadTeam
+from libensemble.comms.logs import flush_stats, manager_logging_config, relay, write_stats
+from libensemble.errors import LoggedException, ManagerException, WorkerException
+from libensemble.history import History
+from libensemble.manager import Manager, Outcome, report_worker_exc
+from libensemble.manager.allocation import Allocator
+from libensemble.manager.ledger import Ledger
+from libensemble.manager.observers import Checkpoints, LiveData, Observer
+from libensemble.manager.roster import Roster
+from libensemble.manager.stopping import ExitTests
+from libensemble.resources.platforms import get_platform
+from libensemble.resources.resources import Resources
+from libensemble.specs import AllocSpecs, ExitCriteria, GenSpecs, LibeSpecs, SimSpecs, _EnsembleSpecs
+from libensemble.store.run_folder import RunFolder
+from libensemble.tools.alloc_support import AllocSupport
+from libensemble.utils.current import current
+from libensemble.utils.misc import specs_dump
+from libensemble.version import __version__
+from libensemble.worker import WorkerSetup, worker_main
+from libensemble.worker.directories import prepare_run
+
+__all__ = ["libE"]
+
+logger = logging.getLogger(__name__)
+
+Result = tuple[Any, dict[Any, Any], Any]
+
+
+@dataclass(slots=True)
+class Run:
+    """One run: everything as user functions see it, in plain dicts."""
+
+    sim_specs: dict[str, Any]
+    gen_specs: dict[str, Any]
+    alloc_specs: dict[str, Any]
+    exit_criteria: dict[str, Any]
+    libE_specs: dict[str, Any]
+    persis_info: dict[Any, Any]
+    H0: npt.NDArray[np.void] | None
+    begun: float
+
+
+def libE(
+    sim_specs: SimSpecs | Mapping[str, Any],
+    gen_specs: GenSpecs | Mapping[str, Any] | None,
+    exit_criteria: ExitCriteria | Mapping[str, Any],
+    persis_info: dict[Any, Any] | None = None,
+    alloc_specs: AllocSpecs | Mapping[str, Any] | None = None,
+    libE_specs: LibeSpecs | Mapping[str, Any] | None = None,
+    H0: Any = None,
+) -> Result:
+    """Run an ensemble.
+
+    Each specs argument is a dict or the object of the same name; both may be mixed.
+
+    Parameters
+    ----------
+    sim_specs : SimSpecs or dict
+        The simulator and its fields.
+    gen_specs : GenSpecs or dict or None
+        The generator and its fields.
+    exit_criteria : ExitCriteria or dict
+        When to stop.
+    persis_info : dict, optional
+        Per-worker dicts under integer keys, given to the user functions on that worker. The dict itself is copied;
+        the per-worker dicts are the caller's own and are updated.
+    alloc_specs : AllocSpecs or dict, optional
+        Who works when; default is `give_sim_work_first`.
+    libE_specs : LibeSpecs or dict, optional
+        How to run: comms, number of workers, directories, files, resources.
+    H0 : structured array or list of dict, optional
+        Rows to begin with.
+
+    Returns
+    -------
+    H : structured array
+        The history, one row per point.
+    persis_info : dict
+    flag : int
+        0: an exit criterion was met; 2: `wallclock_max` passed while work was under way; 3: this process is not part
+        of the run.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        An argument is not valid; nothing has been started.
+    LoggedException
+        The run failed; the error has been logged and the history saved.
+    """
+    begun = time.monotonic()
+    specs = _EnsembleSpecs(
+        H0=H0,
+        libE_specs=libE_specs,
+        sim_specs=sim_specs,
+        gen_specs=gen_specs,
+        exit_criteria=exit_criteria,
+        persis_info=persis_info,
+        alloc_specs=alloc_specs,
+    )
+    run = Run(
+        sim_specs=specs_dump(specs.sim_specs, by_alias=True),
+        gen_specs=specs_dump(specs.gen_specs, by_alias=True),
+        alloc_specs=specs_dump(specs.alloc_specs, by_alias=True),
+        exit_criteria=specs_dump(specs.exit_criteria, by_alias=True, exclude_none=True),
+        libE_specs=specs_dump(specs.libE_specs, by_alias=True),
+        persis_info=dict(specs.persis_info),
+        H0=specs.H0,
+        begun=begun,
+    )
+    platform = get_platform(run.libE_specs)
+    if run.libE_specs["dry_run"]:
+        print("libEnsemble: dry_run is set; the specs are valid, and nothing is run.", file=sys.stderr)
+        sys.exit()
+    start = _COMMS[run.libE_specs["comms"]]
+    run.persis_info.pop("num_gens_started", None)  # left by an earlier run, it would end this one at once
+    AllocSupport.gen_counter = 0
+    executor_before, resources_before = current.executor, current.resources
+    try:
+        _prepare_resources(run, platform)
+        return start(run)
+    finally:
+        current.executor, current.resources = executor_before, resources_before
+
+
+# ---- comms on one machine
+
+
+def _run_local(run: Run) -> Result:
+    workers = range(1, run.libE_specs["nworkers"] + 1)
+    return _run_on(run, len(workers), lambda: ProcessTeam(workers), threads=False)
+
+
+def _run_threads(run: Run) -> Result:
+    workers = range(1, run.libE_specs["nworkers"] + 1)
+    return _run_on(run, len(workers), lambda: ThreadTeam(workers), threads=True)
+
+
+def _run_elsewhere(run: Run) -> Result:
+    raise ManagerException(
+        f"comms is {run.libE_specs['comms']!r}, which this version cannot run yet; use comms='local' or 'threads'"
+    )
+
+
+_COMMS: dict[str, Callable[[Run], Result]] = {
+    "local": _run_local,
+    "threads": _run_threads,
+    "mpi": _run_elsewhere,
+    "tcp": _run_elsewhere,
+}
+
+
+def _run_on(run: Run, num_workers: int, make_team: Callable[[], Team], threads: bool) -> Result:
+    """Run with a team that this process starts, and be its manager."""
+    close_logs = _open_logs(run)
+    history: History | None = None
+    try:
+        prepare_run(run.libE_specs)
+        history = History(run.alloc_specs, run.sim_specs, run.gen_specs, run.exit_criteria, run.H0)
+        history.safe_mode = bool(run.libE_specs["safe_mode"])
+        _prepare_objects(num_workers)
+        team = make_team()
+        outcome = _manage(run, history, team, num_workers, threads)
+        run.persis_info = outcome.persis_info
+    except (KeyboardInterrupt, SystemExit):
+        _save_at_abort(run, history)
+        raise
+    except LoggedException:
+        raise
+    except Exception as error:
+        _log_and_raise(run, history, error)
+    finally:
+        close_logs()
+    run.persis_info["num_gens_started"] = 0
+    return history.trim_H(), run.persis_info, outcome.exit_flag  # type: ignore[union-attr]
+
+
+def _manage(run: Run, history: History, team: Team, num_workers: int, threads: bool) -> Outcome:
+    """Start the workers, run the manager, and bring the workers home."""
+    on_manager = bool(run.libE_specs["gen_on_manager"])
+    setup = WorkerSetup(
+        run.sim_specs, run.gen_specs, run.libE_specs, num_workers, current.resources, current.executor, threads
+    )
+    generator_team = ThreadTeam([0], team.hub) if on_manager else None
+    timeout = float(run.libE_specs["worker_timeout"])
+    ended_well = False
+    try:
+        team.start(worker_main, setup)
+        if generator_team is not None:
+            generator_team.start(worker_main, _as_thread(setup))
+        manager = _make_manager(run, history, team, num_workers, on_manager)
+        with _profiled(run.libE_specs):
+            outcome = manager.run()
+        ended_well = True
+        return outcome
+    finally:
+        left = generator_team.join(timeout) if generator_team is not None else []
+        if ended_well:
+            left += team.join(timeout)
+        else:
+            team.join(min(timeout, 1.0))
+        if left:
+            logger.info("Workers %s did not end within %s s and were stopped or left behind", left, timeout)
+        team.hub.close()
+
+
+def _make_manager(run: Run, history: History, team: Team, num_workers: int, on_manager: bool) -> Manager:
+    specs = run.libE_specs
+    resources = current.resources
+    resource_manager = None
+    if resources is not None:
+        resources.set_resource_manager(num_workers)
+        resource_manager = resources.resource_manager
+    _warn_of_own_ids(run)
+    roster = Roster(num_workers, on_manager, specs["gen_workers"], specs["zero_resource_workers"])
+    stats = None if specs["disable_log_files"] else write_stats
+    ledger = Ledger(history, roster, run.persis_info, run.gen_specs, specs, resource_manager, stats, relay)
+    exit_tests = ExitTests(run.exit_criteria, history)
+    allocator = Allocator(
+        ledger,
+        exit_tests,
+        run.sim_specs,
+        run.gen_specs,
+        run.alloc_specs,
+        specs,
+        run.exit_criteria,
+        lambda: time.monotonic() - run.begun,
+        resource_manager,
+    )
+    return Manager(
+        history, team.hub, roster, ledger, allocator, exit_tests, specs, run.gen_specs, _observers(run), run.begun
+    )
+
+
+def _observers(run: Run) -> list[Observer]:
+    specs = run.libE_specs
+    observers: list[Observer] = []
+    if specs["save_every_k_sims"] or specs["save_every_k_gens"] or specs["save_H_on_completion"]:
+        observers.append(Checkpoints(_folder(run), specs))
+    if specs["live_data"] is not None:
+        observers.append(LiveData(specs["live_data"]))
+    return observers
+
+
+# ---- around a run
+
+
+def _prepare_resources(run: Run, platform: Any) -> None:
+    specs = run.libE_specs
+    current.resources = None
+    if not specs["disable_resource_manager"]:
+        Resources.init_resources(specs, platform)
+    if hasattr(current.executor, "add_platform_info"):
+        current.executor.add_platform_info(platform)
+
+
+def _prepare_objects(num_workers: int) -> None:
+    """Tell resources and executor, on the manager's side, where this is."""
+    resources, executor = current.resources, current.executor
+    if resources is not None:
+        resources.add_comm_info([socket.gethostname()])
+    if executor is not None:
+        if resources is not None and hasattr(executor, "set_resources"):
+            executor.set_resources(resources)
+        if hasattr(executor, "serial_setup"):
+            executor.serial_setup()
+
+
+def _as_thread(setup: WorkerSetup) -> WorkerSetup:
+    return WorkerSetup(
+        setup.sim_specs, setup.gen_specs, setup.libE_specs, setup.num_workers, setup.resources, setup.executor, True
+    )
+
+
+def _open_logs(run: Run) -> Callable[[], None]:
+    close_files = manager_logging_config(run.libE_specs)
+    logger.info("libEnsemble %s; lines begin with the number of the worker, or 0 for the manager", __version__)
+    logger.info("Exit criteria: %s", run.exit_criteria)
+
+    def close() -> None:
+        logger.info("Total time: %.3f s", time.monotonic() - run.begun)
+        flush_stats()
+        close_files()
+
+    return close
+
+
+def _folder(run: Run) -> RunFolder:
+    specs = run.libE_specs
+    path = specs["workflow_dir_path"] or "."
+    return RunFolder(path, specs["H_file_prefix"], specs["save_H_with_date"])
+
+
+def _log_and_raise(run: Run, history: History | None, error: Exception) -> None:
+    """Log an error, save what there is, and raise what the caller of libE() gets."""
+    if isinstance(error, WorkerException) and len(error.args) == 3:
+        summary, message, trace = error.args
+        report_worker_exc(int(summary.rsplit(" ", 1)[-1]), message, trace)
+        facts: tuple[Any, ...] = (summary, message)
+    else:
+        logger.error("The manager failed: %s: %s", type(error).__name__, error, exc_info=error)
+        facts = (error.args,)
+    saved = _save_at_abort(run, history)
+    hint = "" if run.libE_specs["disable_log_files"] else " See ensemble.log for details."
+    raise LoggedException(*facts, f"See error details above.{hint}{saved}") from error
+
+
+def _save_at_abort(run: Run, history: History | None) -> str:
+    if history is None or not run.libE_specs["save_H_and_persis_on_abort"]:
+        return ""
+    try:
+        files = _folder(run).save_abort(history.trim_H(), run.persis_info, history.sim_ended_count)
+    except Exception as error:  # what could not be saved must not hide what went wrong first
+        logger.error("The history could not be saved: %s: %s", type(error).__name__, error)
+        return ""
+    logger.info("Saved %s", ", ".join(map(str, files)))
+    return f" The history was saved as {files[0]}."
+
+
+def _warn_of_own_ids(run: Run) -> None:
+    module = getattr(run.gen_specs.get("gen_f"), "__module__", "") or ""
+    numbers_its_points = any(entry[0] == "sim_id" for entry in run.gen_specs["out"])
+    if numbers_its_points and run.gen_specs.get("gen_f") is not None and not module.startswith("libensemble."):
+        logger.manager_warning(  # type: ignore[attr-defined]
+            "The generator declares sim_id in its outputs: it must number its points itself, from 0 on, without gaps"
+        )
+
+
+@contextlib.contextmanager
+def _profiled(libE_specs: Mapping[str, Any]) -> Any:
+    if not libE_specs["profile"] or sys.getprofile() is not None:
+        yield
+        return
+    folder = Path(libE_specs["workflow_dir_path"] if libE_specs["use_workflow_dir"] else os.curdir).absolute()
+    profile = cProfile.Profile()
+    profile.enable()
+    try:
+        yield
+    finally:
+        profile.disable()
+        profile.dump_stats(str(folder / "manager.prof"))

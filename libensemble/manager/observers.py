@@ -1,0 +1,82 @@
+"""Observer, and two of them: checkpoints of the history, and live data.
+
+Observers hear of each batch after the ledger has taken it into account. They only look.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from libensemble.history import History
+from libensemble.store.run_folder import RunFolder
+
+
+class Observer:
+    """Hears what happens in a run. Subclasses override what they want to hear."""
+
+    def batch(self, history: History) -> None:
+        """Rows have been added or finished."""
+
+    def ended(self, history: History) -> None:
+        """The run has ended without an error."""
+
+
+class Checkpoints(Observer):
+    """Saves the history every k simulations or points, and at the end.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    libE_specs : dict
+        `save_every_k_sims`, `save_every_k_gens`, `save_H_on_completion`.
+    """
+
+    def __init__(self, folder: RunFolder, libE_specs: Mapping[str, Any]) -> None:
+        self._folder = folder
+        self._every = {
+            "sim": int(libE_specs.get("save_every_k_sims") or 0),
+            "gen": int(libE_specs.get("save_every_k_gens") or 0),
+        }
+        self._saved = {"sim": 0, "gen": 0}
+        self._at_end = bool(libE_specs.get("save_H_on_completion"))
+
+    def batch(self, history: History) -> None:
+        """Save when the next multiple of k has been passed; the file is written beside the run."""
+        for kind, k in self._every.items():
+            if k:
+                reached = k * (_count(kind, history) // k)
+                if reached > self._saved[kind]:
+                    self._saved[kind] = reached
+                    self._folder.save_history_soon(history.trim_H(), kind, reached)
+
+    def ended(self, history: History) -> None:
+        """Save the whole history under its exact counts."""
+        self._folder.finish_saving()
+        if self._at_end:
+            kinds = [kind for kind, k in self._every.items() if k] or ["sim"]
+            for kind in kinds:
+                self._folder.save_history(history.trim_H(), kind, _count(kind, history))
+
+
+class LiveData(Observer):
+    """Calls the user's live-data object.
+
+    Parameters
+    ----------
+    target : object
+        With methods ``live_update(history)`` and ``finalize(history)``.
+    """
+
+    def __init__(self, target: Any) -> None:
+        self._target = target
+
+    def batch(self, history: History) -> None:
+        """Call ``live_update``."""
+        self._target.live_update(history)
+
+    def ended(self, history: History) -> None:
+        """Call ``finalize``."""
+        self._target.finalize(history)
+
+
+def _count(kind: str, history: History) -> int:
+    return history.sim_ended_count if kind == "sim" else history.index

@@ -1,0 +1,77 @@
+"""ExitTests: when to stop giving out work."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from libensemble.history import History
+
+logger = logging.getLogger(__name__)
+
+
+class ExitTests:
+    """The exit criteria of a run, tested against counters and the rows that have just changed.
+
+    Parameters
+    ----------
+    exit_criteria : dict
+        Any of `sim_max`, `gen_max`, `wallclock_max` (seconds), `stop_val` (field, value).
+    history : History
+    """
+
+    def __init__(self, exit_criteria: Mapping[str, Any], history: History) -> None:
+        self._history = history
+        self._wallclock_max = exit_criteria.get("wallclock_max")
+        self._sim_max = exit_criteria.get("sim_max")
+        self._gen_max = exit_criteria.get("gen_max")
+        self._stop_val = exit_criteria.get("stop_val")
+        self._value_reached = False
+        self._reported = False
+        self.look_at(range(history.index))
+
+    @property
+    def wallclock_max(self) -> float | None:
+        """Seconds the run may take, or None."""
+        return self._wallclock_max
+
+    @property
+    def sim_max_given(self) -> bool:
+        """Whether as many rows as `sim_max` allows have been given out."""
+        if self._sim_max is None:
+            return False
+        return self._history.sim_started_count >= self._sim_max + self._history.sim_started_offset
+
+    def look_at(self, rows: Sequence[int]) -> None:
+        """Hold these rows against `stop_val`."""
+        if self._stop_val is None or self._value_reached:
+            return
+        name, bound = self._stop_val
+        columns = self._history.columns
+        if name not in columns:
+            return
+        values, ended = columns[name], columns["sim_ended"]
+        self._value_reached = any(ended[row] and bool((values[row] <= bound).any()) for row in rows)
+
+    def reached(self, elapsed: float) -> bool:
+        """Return whether the run is to stop giving out work; the reason is logged once."""
+        reason = self._reason(elapsed)
+        if reason and not self._reported:
+            self._reported = True
+            logger.info("Exit test reached: %s", reason)
+        return reason is not None
+
+    def out_of_time(self, elapsed: float) -> bool:
+        """Return whether `wallclock_max` has passed."""
+        return self._wallclock_max is not None and elapsed >= self._wallclock_max
+
+    def _reason(self, elapsed: float) -> str | None:
+        history = self._history
+        if self.out_of_time(elapsed):
+            return f"wallclock_max ({self._wallclock_max} s)"
+        if self._sim_max is not None and history.sim_ended_count >= self._sim_max + history.sim_ended_offset:
+            return f"sim_max ({self._sim_max})"
+        if self._gen_max is not None and history.index >= self._gen_max + history.H0_length:
+            return f"gen_max ({self._gen_max})"
+        if self._value_reached:
+            return f"stop_val {self._stop_val}"
+        return None

@@ -1,0 +1,98 @@
+"""RunFolder: every file that a run writes for later, and how it is written.
+
+A file appears whole or not at all: it is written under a temporary name and renamed. Of the history, only the newest
+file of each kind that this run wrote is kept; files of other runs are never touched.
+"""
+
+import os
+import pickle
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+class RunFolder:
+    """The folder where a run saves its history.
+
+    Parameters
+    ----------
+    path : str or Path
+    prefix : str
+        Beginning of the names of history files.
+    with_date : bool
+        Put the run's start into these names.
+    """
+
+    def __init__(self, path: str | Path = ".", prefix: str = "libE_history", with_date: bool = False) -> None:
+        self.path = Path(path)
+        date = _file_date(time.time()) + "_" if with_date else ""
+        self._prefix = f"{prefix}_{date}"
+        self._newest: dict[str, Path] = {}
+        self._writer: ThreadPoolExecutor | None = None
+        self._pending: Future[Any] | None = None
+
+    def save_history(self, H: npt.NDArray[np.void], kind: str, count: int) -> Path:
+        """Save H as ``<prefix>_after_<kind>_<count>.npy`` and remove this run's previous file of that kind."""
+        target = self.path / f"{self._prefix}after_{kind}_{count}.npy"
+        write_whole(target, lambda file: np.save(file, H))
+        previous = self._newest.get(kind)
+        if previous is not None and previous != target:
+            previous.unlink(missing_ok=True)
+        self._newest[kind] = target
+        return target
+
+    def save_history_soon(self, H: npt.NDArray[np.void], kind: str, count: int) -> None:
+        """Save a copy of H in a thread beside the run; `finish_saving` waits for it and raises what went wrong."""
+        self.finish_saving()
+        if self._writer is None:
+            self._writer = ThreadPoolExecutor(1, thread_name_prefix="libE checkpoint")
+        self._pending = self._writer.submit(self.save_history, H.copy(), kind, count)
+
+    def finish_saving(self) -> None:
+        """Wait for what is being saved."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def close(self) -> None:
+        """Wait for what is being saved and end the thread."""
+        if self._writer is not None:
+            self._writer.shutdown(wait=True)
+            self._writer = None
+
+    def save_abort(self, H: npt.NDArray[np.void], persis_info: Any, ended: int) -> list[Path]:
+        """Save H and persis_info of a run that failed after `ended` simulations."""
+        history = self.path / f"libE_history_at_abort_{ended}.npy"
+        persis = self.path / f"libE_persis_info_at_abort_{ended}.pickle"
+        write_whole(history, lambda file: np.save(file, H))
+        write_whole(persis, lambda file: pickle.dump(persis_info, file))
+        return [history, persis]
+
+
+def write_whole(target: Path, write: Any) -> None:
+    """Write a file so that it appears complete or not at all.
+
+    Parameters
+    ----------
+    target : Path
+        Missing parents are made.
+    write : callable
+        Called with the open binary file.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            write(file)
+        os.replace(partial, target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _file_date(now: float) -> str:
+    text = time.strftime("%Y-%m-%d_%H:%M:%S", time.localtime(now)) + f".{int(now * 1000) % 1000:03d}"
+    return text.replace(":", "-") if os.name == "nt" else text

@@ -1,0 +1,282 @@
+"""Worker: take an order, run it, report.
+
+    recv -> (enter folder, set resources) -> Runner -> what it returned, read -> Report -> recv ...
+
+A worker leaves when it is told to finish, when its user function raises (after a `Failure`), or when the manager is
+gone.
+"""
+
+import copy
+import cProfile
+import logging
+import os
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from libensemble.comms.comms import Comm
+from libensemble.comms.logs import bind_worker, worker_logging_config
+from libensemble.comms.mailbox import Mailbox, checked_output
+from libensemble.comms.messages import Failure, Order, Report, Signal
+from libensemble.errors import WorkerException
+from libensemble.message_numbers import (
+    CALC_EXCEPTION,
+    EVAL_GEN_TAG,
+    EVAL_SIM_TAG,
+    MAN_SIGNAL_FINISH,
+    UNSET_TAG,
+    calc_status_strings,
+)
+from libensemble.utils.current import current
+from libensemble.utils.loc_stack import own_directory
+from libensemble.worker.directories import CalcDirectories
+from libensemble.worker.runners import Runner
+from libensemble.worker.stats import stats_text
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class WorkerSetup:
+    """What every worker of a run is given at its start.
+
+    Attributes
+    ----------
+    sim_specs, gen_specs, libE_specs : dict
+    num_workers : int
+    resources, executor : object or None
+        The run's; each worker makes its own from them.
+    is_thread : bool
+        The worker shares its process with others: it binds its objects and its directory to its thread.
+    """
+
+    sim_specs: Mapping[str, Any]
+    gen_specs: Mapping[str, Any]
+    libE_specs: Mapping[str, Any]
+    num_workers: int
+    resources: Any = None
+    executor: Any = None
+    is_thread: bool = False
+
+
+def worker_main(comm: Comm, worker: int, setup: WorkerSetup) -> None:
+    """Be worker number `worker` until the end of the run."""
+    if setup.libE_specs.get("profile") and not setup.is_thread:
+        with cProfile.Profile() as profile:
+            Worker(comm, worker, setup).run()
+        profile.dump_stats(str(_profile_folder(setup.libE_specs) / f"worker_{worker}.prof"))
+    else:
+        Worker(comm, worker, setup).run()
+
+
+class Worker:
+    """One worker.
+
+    Parameters
+    ----------
+    comm : Comm
+    worker : int
+        Its id.
+    setup : WorkerSetup
+    """
+
+    def __init__(self, comm: Comm, worker: int, setup: WorkerSetup) -> None:
+        self.comm = comm
+        self.workerID = worker
+        self._setup = setup
+        self.mailbox = Mailbox(comm, setup.num_workers)
+        self._is_logging = not setup.libE_specs.get("disable_log_files")
+        if setup.is_thread:
+            bind_worker(worker)
+        elif self._is_logging:
+            worker_logging_config(comm, worker)
+        self._enter_workflow_directory()
+        self.executor, self.resources = self._own_objects()
+        if setup.is_thread:
+            current.bind_thread(self.executor, self.resources)
+        else:
+            current.executor, current.resources = self.executor, self.resources
+        self._directories = CalcDirectories(setup.libE_specs, worker)
+        self._has_directory = {tag: self._directories.active(tag) for tag in (EVAL_SIM_TAG, EVAL_GEN_TAG)}
+        self._runners: dict[int, Runner] = {}
+        self._stats_fmt = setup.libE_specs.get("stats_fmt") or {}
+
+    def run(self) -> None:
+        """Take orders until told to finish."""
+        try:
+            while True:
+                message = self.mailbox.next_message()
+                if type(message) is Order:
+                    if message.starts and not self._handle(message):
+                        break
+                elif type(message) is Signal:
+                    if message.payload == MAN_SIGNAL_FINISH:
+                        break
+                else:
+                    raise WorkerException(f"a worker does not take {type(message).__name__} messages: {message!r}")
+        finally:
+            self._leave()
+
+    # ---- one order
+
+    def _handle(self, order: Order) -> bool:
+        """Run an order and report; return False when the user function raised."""
+        tag, info = order.tag, order.info
+        work = self._work(order)
+        tasks_before = self._task_count()
+        start = time.time()
+        status: int | str = UNSET_TAG
+        failure: BaseException | None = None
+        try:
+            with self._place(tag, order.rows, info):
+                returned = self._runner(tag).run(order.data, work)
+            output, persis_info, status = read_return(returned)
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
+            failure, status = error, CALC_EXCEPTION
+        line = self._line(order, start, status, tasks_before) if self._is_logging else None
+        if failure is not None:
+            self._kill_tasks()
+            self.comm.send(Failure(_described(failure), _trace(failure), line=line))
+            return False
+        last_rows = None
+        if info.get("persistent"):
+            last_rows = {"H_rows": np.atleast_1d(work["libE_info"]["H_rows"]).tolist()}
+        self.comm.send(Report(tag, status, output, persis_info, last_rows, line=line))
+        return True
+
+    def _work(self, order: Order) -> dict[str, Any]:
+        """Return the order as the dict that runners and user functions know."""
+        info = order.info
+        info["H_rows"] = np.array(order.rows, dtype=int)
+        info["comm"] = self.mailbox
+        info["workerID"] = self.workerID
+        info["executor"] = self.executor
+        if info.get("rset_team") is None:
+            info["rset_team"] = []
+        if self.resources is not None:
+            self.resources.worker_resources.set_rset_team(info["rset_team"])
+        if "num_procs" in info or "num_gpus" in info:
+            self._set_procs_gpus(info)
+        persis_info = {} if order.persis_info is None else order.persis_info
+        return {"H_fields": order.data.dtype.names, "persis_info": persis_info, "tag": order.tag, "libE_info": info}
+
+    def _set_procs_gpus(self, info: dict[str, Any]) -> None:
+        if self.resources is not None:
+            self.resources.worker_resources.set_gen_procs_gpus(info)
+        if hasattr(self.executor, "set_gen_procs_gpus"):
+            self.executor.set_gen_procs_gpus(info)
+
+    def _runner(self, tag: int) -> Runner:
+        runner = self._runners.get(tag)
+        if runner is None:
+            specs = self._setup.sim_specs if tag == EVAL_SIM_TAG else self._setup.gen_specs
+            runner = self._runners[tag] = Runner.from_specs(specs)
+        return runner
+
+    def _place(self, tag: int, rows: list[int], info: Mapping[str, Any]) -> AbstractContextManager[Any]:
+        if not self._has_directory[tag]:
+            return nullcontext()
+        return self._directories.enter(tag, rows, info.get("gen_count", 1))
+
+    def _line(self, order: Order, start: float, status: int | str, tasks_before: int) -> str:
+        tasks = self.executor.list_of_tasks[tasks_before:] if self.executor is not None else ()
+        team = order.info["rset_team"] if self.resources is not None else None
+        text = status if isinstance(status, str) else calc_status_strings.get(status, str(status))
+        gen_no = order.info.get("gen_count", 1)
+        return stats_text(order.tag, order.rows, gen_no, start, time.time(), text, tasks, team, self._stats_fmt)
+
+    def _task_count(self) -> int:
+        return len(self.executor.list_of_tasks) if self.executor is not None else 0
+
+    # ---- begin and end
+
+    def _own_objects(self) -> tuple[Any, Any]:
+        """Return an executor and resources that are this worker's alone."""
+        executor, resources = self._setup.executor, self._setup.resources
+        if resources is not None:
+            resources = resources.for_worker(self._setup.num_workers, self.workerID)
+        if executor is not None:
+            if hasattr(executor, "for_worker"):
+                executor = executor.for_worker(self.mailbox, self.workerID)
+            else:
+                executor = copy.copy(executor)
+                executor.set_worker_info(self.mailbox, self.workerID)
+            if self._setup.libE_specs.get("use_workflow_dir"):
+                executor.base_dir = os.getcwd()
+        return executor, resources
+
+    def _enter_workflow_directory(self) -> None:
+        specs = self._setup.libE_specs
+        needs_own = self._setup.is_thread and (
+            specs.get("use_workflow_dir")
+            or any(CalcDirectories(specs, self.workerID).active(tag) for tag in (EVAL_SIM_TAG, EVAL_GEN_TAG))
+        )
+        if needs_own:
+            own_directory()
+        if specs.get("use_workflow_dir"):
+            Path(specs["workflow_dir_path"]).mkdir(parents=True, exist_ok=True)
+            os.chdir(specs["workflow_dir_path"])
+
+    def _kill_tasks(self) -> None:
+        if hasattr(self.executor, "kill_all"):
+            self.executor.kill_all()
+
+    def _leave(self) -> None:
+        self._kill_tasks()
+        for runner in self._runners.values():
+            runner.shutdown()
+        self._directories.copy_back()
+        if self.executor is not None:
+            self.executor.comm = None
+
+
+def read_return(returned: Any) -> tuple[Any, Any, int | str]:
+    """Read what a user function returned as (output, persis_info or None, status).
+
+    Raises
+    ------
+    TypeError
+        It is none of the accepted forms.
+    """
+    if returned is None:
+        return None, None, UNSET_TAG
+    if not isinstance(returned, (tuple, list)) or not len(returned):
+        return checked_output(returned if not isinstance(returned, tuple) else None), None, UNSET_TAG
+    if len(returned) > 3:
+        raise TypeError(
+            f"a user function returned {len(returned)} items; it may return H, (H, persis_info), (H, calc_status) or "
+            "(H, persis_info, calc_status)"
+        )
+    output = checked_output(returned[0])
+    persis_info: Any = None
+    status: int | str = UNSET_TAG
+    if len(returned) == 3:
+        persis_info, status = returned[1], returned[2]
+    elif len(returned) == 2:
+        if isinstance(returned[1], (int, str, np.integer)):
+            status = returned[1]
+        else:
+            persis_info = returned[1]
+    if isinstance(status, np.integer):
+        status = int(status)
+    return output, persis_info if persis_info and isinstance(persis_info, dict) else None, status
+
+
+def _described(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"SystemExit: the user function called exit with code {error.code!r}"
+    return f"{type(error).__name__}: {error}"
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+
+def _profile_folder(libE_specs: Mapping[str, Any]) -> Path:
+    return Path(libE_specs["workflow_dir_path"] if libE_specs.get("use_workflow_dir") else ".").absolute()
