@@ -311,9 +311,6 @@ class LinkHub(Hub):
         """Close all links."""
         for worker in list(self._links):
             self._forget(worker)
-        for sentinel in self._sentinels:
-            self._poll.unregister(sentinel)
-        self._sentinels = {}
         if self._has_epoll:
             self._poll.close()
         os.close(self._wake_read)

@@ -102,10 +102,10 @@ class Agenda:
 
     def all_started(self) -> bool:
         """Return whether no uncancelled row waits, besides those offered in this round."""
-        if not self._waiting:
-            return True
         if self._is_doubtful:
             self._review()
+        if not self._waiting:
+            return True
         row = self._pop()
         if row is None:
             return True

@@ -1,0 +1,1 @@
+"""Scripts that are run as processes of their own and print what they measured as one line of JSON."""

@@ -1,0 +1,1 @@
+"""Allocation functions: what each idle worker is to do next."""

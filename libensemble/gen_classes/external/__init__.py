@@ -1,0 +1,1 @@
+"""Generators written against the gest-api standard alone, as any other package would."""

@@ -1,0 +1,68 @@
+"""How far each evaluated point is from the nearest points that are at least as good.
+
+It owns the bookkeeping fields of APOSMM's history: `known_to_aposmm`, `dist_to_unit_bounds`, and for better sample
+points (`_s`) and better points of local runs (`_l`) the distance and the index of the nearest. All distances are
+Euclidean, on the unit cube (`x_on_cube`). Each new point is compared once with all others, so n points cost n squared
+distances in all, however many calls bring them.
+"""
+
+import numpy as np
+
+
+def update_history_dist(H, n, new_rows=None):
+    """Take newly evaluated points into the distances.
+
+    Parameters
+    ----------
+    H : structured array
+        Changed in place. Fields `x_on_cube` (n), `f`, `sim_ended`, `local_pt`, `known_to_aposmm`, `dist_to_unit_bounds`,
+        `dist_to_better_l`, `dist_to_better_s`, `ind_of_better_l`, `ind_of_better_s`.
+    n : int
+        Dimension of the domain.
+    new_rows : sequence of int, optional
+        Where to look for new points, if it is known; default everywhere. Points are new when they have ended, their
+        value is not NaN, and they are not `known_to_aposmm`.
+    """
+    f = H["f"]
+    usable = H["sim_ended"] & ~np.isnan(f)
+    if new_rows is None:
+        new_rows = np.flatnonzero(usable & ~H["known_to_aposmm"])
+    else:
+        new_rows = [row for row in new_rows if usable[row] and not H["known_to_aposmm"][row]]
+    if len(new_rows) == 0:
+        return
+    rows = np.flatnonzero(usable)
+    cube = H["x_on_cube"][rows].reshape(len(rows), n)
+    values, is_local = f[rows], H["local_pt"][rows].astype(bool)
+    for new in new_rows:
+        _take_in(H, new, rows, cube, values, is_local)
+    _free_best_sample(H, rows[~is_local])
+
+
+def _take_in(H, new, rows, cube, values, is_local):
+    """Compare one new point with all usable ones (`rows`, with their places, values and kinds)."""
+    place = cube[np.searchsorted(rows, new)]
+    H["known_to_aposmm"][new] = True
+    H["dist_to_unit_bounds"][new] = np.min(np.minimum(place, 1 - place))
+    distance = np.linalg.norm(cube - place, axis=1)
+    kind = "l" if H["local_pt"][new] else "s"
+
+    nearer = (values > H["f"][new]) & (distance < H[f"dist_to_better_{kind}"][rows])
+    H[f"dist_to_better_{kind}"][rows[nearer]] = distance[nearer]
+    H[f"ind_of_better_{kind}"][rows[nearer]] = new
+
+    at_least_as_good = (values <= H["f"][new]) & (rows != new)
+    for kind, of_kind in (("l", is_local), ("s", ~is_local)):
+        better = np.flatnonzero(at_least_as_good & of_kind)
+        if len(better):
+            nearest = better[np.argmin(distance[better])]
+            H[f"dist_to_better_{kind}"][new] = distance[nearest]
+            H[f"ind_of_better_{kind}"][new] = rows[nearest]
+
+
+def _free_best_sample(H, samples):
+    """See to it that the best sample point has no better one: among equals that point to each other, the first."""
+    if len(samples) and not np.any(np.isinf(H["dist_to_better_s"][samples])):
+        best = samples[np.argmin(H["f"][samples])]
+        H["dist_to_better_s"][best] = np.inf
+        H["ind_of_better_s"][best] = -1

@@ -1,0 +1,1 @@
+"""Simulation functions: test problems, replays, and the caller of dictionary simulators."""
