@@ -77,10 +77,16 @@ def in_turns(trials: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, 
     results: dict[str, list[Any]] = {name: [] for name in trials}
     for turn in range(rounds):
         for name, trial in trials.items():
-            print(f"\r\033[K  round {turn + 1}/{rounds}: {name}", end="", file=sys.stderr, flush=True)
+            _show(f"  round {turn + 1}/{rounds}: {name}")
             results[name].append(trial())
-    print("\r\033[K", end="", file=sys.stderr, flush=True)
+    _show("")
     return results
+
+
+def _show(progress: str) -> None:
+    """Show on a terminal where we are, on one line; elsewhere, nothing."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{progress}", end="", file=sys.stderr, flush=True)
 
 
 def ratios(upper: Sequence[float], lower: Sequence[float]) -> Spread:

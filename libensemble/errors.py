@@ -135,7 +135,7 @@ class ExecutorException(LibEnsembleError):
     """An executor or a task was used wrongly."""
 
 
-class TimeoutExpired(LibEnsembleError):
+class TimeoutExpired(LibEnsembleError, TimeoutError):
     """A task ran longer than its caller wanted to wait.
 
     Attributes

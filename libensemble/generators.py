@@ -10,6 +10,7 @@ in the background:
 How generators run inside an ensemble is owned by `worker/drivers.py`, which does not need these bases.
 """
 
+import contextlib
 import copy
 import inspect
 from abc import abstractmethod
@@ -344,8 +345,8 @@ class PersistentGenInterfacer(LibensembleGenerator):
         self.ingest_numpy(list_dicts_to_np(results, mapping=self.variables_mapping), tag)
 
     def _rows_for_gen_f(self, results: Array | None) -> Array:
-        columns = {} if results is None or len(results) == 0 else {n: results[n] for n in results.dtype.names or ()}
-        length = len(results) if results is not None and columns else 0
+        length = 0 if results is None else len(results)
+        columns = {} if results is None else {name: results[name] for name in results.dtype.names or ()}
         if "sim_id" not in columns:
             if length and self._has_sent:
                 raise ValueError(
@@ -381,4 +382,5 @@ def _without_comm(executor: Any) -> Any:
 
 def _end_process(process: Any) -> None:
     if process.running:
-        process.terminate(timeout=1)
+        with contextlib.suppress(Timeout):  # it was told, and the interpreter's end will tell it again
+            process.terminate(timeout=1)

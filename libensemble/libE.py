@@ -11,22 +11,23 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from libensemble import logger as libE_logger
 from libensemble.comms.comms import Team
 from libensemble.comms.local import ProcessTeam, ThreadTeam
-from libensemble.comms.logs import flush_stats, manager_logging_config, relay, write_stats
+from libensemble.comms.logs import manager_logging_config, relay, write_stats
 from libensemble.errors import LoggedException, ManagerException, WorkerException
 from libensemble.history import History
 from libensemble.manager import Manager, Outcome, report_worker_exc
 from libensemble.manager.allocation import Allocator
 from libensemble.manager.ledger import Ledger
-from libensemble.manager.observers import Checkpoints, LiveData, Observer
+from libensemble.manager.observers import Checkpoints, LiveData, Observer, Statistics
 from libensemble.manager.roster import Roster
 from libensemble.manager.stopping import ExitTests
 from libensemble.resources.platforms import get_platform
@@ -199,7 +200,14 @@ def _manage(run: Run, history: History, team: Team, num_workers: int, threads: b
     """Start the workers, run the manager, and bring the workers home."""
     on_manager = bool(run.libE_specs["gen_on_manager"])
     setup = WorkerSetup(
-        run.sim_specs, run.gen_specs, run.libE_specs, num_workers, current.resources, current.executor, threads
+        run.sim_specs,
+        run.gen_specs,
+        run.libE_specs,
+        num_workers,
+        current.resources,
+        current.executor,
+        libE_logger.get_level(),
+        threads,
     )
     generator_team = ThreadTeam([0], team.hub) if on_manager else None
     timeout = float(run.libE_specs["worker_timeout"])
@@ -207,7 +215,7 @@ def _manage(run: Run, history: History, team: Team, num_workers: int, threads: b
     try:
         team.start(worker_main, setup)
         if generator_team is not None:
-            generator_team.start(worker_main, _as_thread(setup))
+            generator_team.start(worker_main, replace(setup, is_thread=True))
         manager = _make_manager(run, history, team, num_workers, on_manager)
         with _profiled(run.libE_specs):
             outcome = manager.run()
@@ -254,7 +262,7 @@ def _make_manager(run: Run, history: History, team: Team, num_workers: int, on_m
 
 def _observers(run: Run) -> list[Observer]:
     specs = run.libE_specs
-    observers: list[Observer] = []
+    observers: list[Observer] = [] if specs["disable_log_files"] else [Statistics()]
     if specs["save_every_k_sims"] or specs["save_every_k_gens"] or specs["save_H_on_completion"]:
         observers.append(Checkpoints(_folder(run), specs))
     if specs["live_data"] is not None:
@@ -280,16 +288,10 @@ def _prepare_objects(num_workers: int) -> None:
     if resources is not None:
         resources.add_comm_info([socket.gethostname()])
     if executor is not None:
-        if resources is not None and hasattr(executor, "set_resources"):
+        if hasattr(executor, "set_resources"):
             executor.set_resources(resources)
         if hasattr(executor, "serial_setup"):
             executor.serial_setup()
-
-
-def _as_thread(setup: WorkerSetup) -> WorkerSetup:
-    return WorkerSetup(
-        setup.sim_specs, setup.gen_specs, setup.libE_specs, setup.num_workers, setup.resources, setup.executor, True
-    )
 
 
 def _open_logs(run: Run) -> Callable[[], None]:
@@ -299,7 +301,6 @@ def _open_logs(run: Run) -> Callable[[], None]:
 
     def close() -> None:
         logger.info("Total time: %.3f s", time.monotonic() - run.begun)
-        flush_stats()
         close_files()
 
     return close

@@ -1,5 +1,7 @@
 """Levels, file names and settings of the two logs of a run.
 
+::
+
     from libensemble import logger
     logger.set_level("DEBUG")
     logger.set_filename("my_run.log")
@@ -43,7 +45,7 @@ def _register_levels() -> None:
 _register_levels()
 
 
-class StderrHandler(logging.StreamHandler[TextIO]):
+class StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]  # subscripts came with Python 3.11
     """Writes to what `sys.stderr` is when a record comes, not to what it was when the handler was made."""
 
     def __init__(self, level: int = logging.NOTSET) -> None:

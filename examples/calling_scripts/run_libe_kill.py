@@ -33,7 +33,11 @@ if __name__ == "__main__":
         inputs=["seconds"],
         outputs=[("slept", float), ("killed", bool)],
     )
-    ensemble.alloc_specs = AllocSpecs(alloc_f=only_persistent_gens, user={"async_return": True})
+    # Results reach the generator one by one (async_return), at any time, not only as answers (active_recv_gen).
+    ensemble.alloc_specs = AllocSpecs(
+        alloc_f=only_persistent_gens,
+        user={"async_return": True, "active_recv_gen": True},
+    )
     ensemble.exit_criteria = ExitCriteria(sim_max=12, wallclock_max=120)
 
     started = time.monotonic()

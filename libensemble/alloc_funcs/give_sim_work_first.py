@@ -37,7 +37,7 @@ def give_sim_work_first(W, H, sim_specs, gen_specs, alloc_specs, persis_info, li
 
     Work = {}
     idle = support.avail_worker_ids(persistent=False, gen_workers=False)
-    if give_by_priority(Work, support, H, idle, sim_specs, persis_info, user):
+    if give_by_priority(Work, support, H, idle, sim_specs, persis_info, user) and support.any_left(Work):
         _call_gens(Work, support, H, gen_specs, persis_info, user)
     return Work, persis_info
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from libensemble.alloc_funcs.steps import idle_sim_workers, nothing_to_do, start_gen, support_for, waiting_gens
 from libensemble.message_numbers import EVAL_GEN_TAG
-from libensemble.tools.alloc_support import InsufficientFreeResources
+from libensemble.tools.alloc_support import InsufficientFreeResources, is_new_run
 from libensemble.tools.plain_roster import worker_ids
 from libensemble.utils.lookup import lookup
 
@@ -40,7 +40,7 @@ def start_persistent_local_opt_gens(W, H, sim_specs, gen_specs, alloc_specs, per
     if nothing_to_do(libE_info):
         return {}, persis_info
     support = support_for(W, persis_info, libE_info)
-    memory = _memory(H, persis_info)
+    memory = _memory(H, persis_info, is_new_run(W, libE_info))
     alive = set(worker_ids(W)[W["persis_state"] == EVAL_GEN_TAG].tolist())
     _note_new_rows(H, memory, persis_info)
     _end_runs(H, memory, persis_info, alive)
@@ -73,12 +73,19 @@ class LocalRuns:
         return bool(self.waiting_local or self.waiting_samples)
 
 
-def _memory(H, persis_info):
+def _memory(H, persis_info, no_gen_has_started):
     """Return what was remembered; a new memory in the first call of a run."""
     memory = persis_info.get("local_runs")
     if memory is None or memory.rows_seen > len(H):
         memory = persis_info["local_runs"] = LocalRuns()
-        H["num_active_runs"] = 0  # runs that points of H0 belonged to are over
+        workers = [key for key in persis_info if isinstance(key, (int, np.integer)) and "run_order" in persis_info[key]]
+        if no_gen_has_started:  # runs that H0 or persis_info tell of ended with their ensemble
+            H["started_run"][H["num_active_runs"] > 0] = False
+            H["num_active_runs"] = 0
+            for worker in workers:
+                del persis_info[worker]["run_order"]
+        else:
+            memory.untold = {int(worker): [] for worker in workers}
     return memory
 
 
@@ -86,7 +93,7 @@ def _note_new_rows(H, memory, persis_info):
     """Sort rows that have come since the last call: points of runs, sample points, points that have ended before."""
     for row in range(memory.rows_seen, len(H)):
         is_local, worker = H["local_pt"][row], int(H["gen_worker"][row])
-        if is_local and worker in memory.untold:
+        if is_local and worker in memory.untold and row not in persis_info[worker]["run_order"]:
             persis_info[worker]["run_order"].append(row)
             memory.untold[worker].append(row)
         if H["sim_started"][row]:

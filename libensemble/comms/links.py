@@ -1,12 +1,12 @@
 """Comm and Hub over pipes and sockets.
 
 A `Link` is one end of a byte stream with frames on it. A worker's `LinkComm` has one; the manager's `LinkHub` has
-one per worker and waits on all of them with one selector. Workers that are threads of the manager's process
-(a generator on the manager) post their messages to the hub and wake it through a pipe.
+one per worker and waits on all of them with one selector. Workers that are threads of the manager's process post
+their messages to the hub and wake it with a doorbell.
 
     manager                                   worker
     LinkHub -- Link ====== byte stream ====== Link -- LinkComm
-       ^------ post() and a wake-up byte ---- ThreadComm
+       ^------ post() and a doorbell ------- ThreadComm
 """
 
 import os
@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from libensemble.comms.comms import Comm, Hub, Parting
+from libensemble.comms.doorbell import Doorbell
 from libensemble.comms.messages import Failure, Message
 from libensemble.comms.persis_post import PersisPost
 from libensemble.comms.wire import HEADER, Decoder, Encoder
@@ -230,12 +231,10 @@ class LinkHub(Hub):
         self._sentinels: dict[int, int] = {}
         self._last_words: dict[int, Callable[[], Parting]] = {}
         self._posted: deque[tuple[int, Message]] = deque()
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
+        self._bell = Doorbell()
         self._has_epoll = hasattr(select, "epoll")
         self._poll: Any = select.epoll() if self._has_epoll else select.poll()
-        self._poll.register(self._wake_read, _READ)
+        self._poll.register(self._bell.fd, _READ)
 
     def add_link(
         self, worker: int, stream: Any, sentinel: int | None = None, last_words: Callable[[], Parting] | None = None
@@ -264,10 +263,7 @@ class LinkHub(Hub):
     def post(self, worker: int, message: Message) -> None:
         """Deliver a message from a worker that is a thread of this process (called on that thread)."""
         self._posted.append((worker, message))
-        try:
-            os.write(self._wake_write, b"\0")
-        except BlockingIOError:
-            pass  # the pipe is full of wake-ups: the hub will wake
+        self._bell.ring()
 
     def send(self, worker: int, message: Message) -> None:
         """Send; never blocks (what the stream does not take now is sent while waiting)."""
@@ -286,10 +282,8 @@ class LinkHub(Hub):
     def wait(self, timeout: float) -> list[tuple[int, Message]]:
         """Return what has come, as (worker, message) pairs in order; wait up to `timeout` seconds for the first."""
         batch: list[tuple[int, Message]] = []
-        if self._posted:
-            timeout = 0
-        events = self._poll.poll(timeout if self._has_epoll else timeout * 1000)
-        gone = []
+        events = self._events(timeout)
+        gone: list[int] = []
         for fd, event in events:
             worker = self._worker_of.get(fd)
             if worker is None:
@@ -313,12 +307,22 @@ class LinkHub(Hub):
             self._forget(worker)
         if self._has_epoll:
             self._poll.close()
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        self._bell.close()
+
+    def _events(self, timeout: float) -> Any:
+        if self._posted and not self._links:
+            return ()
+        self._bell.listening = True
+        try:
+            if self._posted:
+                timeout = 0
+            return self._poll.poll(timeout if self._has_epoll else timeout * 1000)
+        finally:
+            self._bell.listening = False
 
     def _wake_or_sentinel(self, fd: int, gone: list[int]) -> None:
-        if fd == self._wake_read:
-            os.read(fd, _CHUNK)
+        if fd == self._bell.fd:
+            self._bell.answer()
         elif fd in self._sentinels:
             self._poll.unregister(fd)
             gone.append(self._sentinels.pop(fd))

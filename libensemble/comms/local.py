@@ -11,7 +11,6 @@ import logging
 import multiprocessing
 import os
 import pickle
-import queue
 import shutil
 import signal
 import sys
@@ -27,6 +26,7 @@ from typing import Any
 import psutil
 
 from libensemble.comms.comms import Comm, Hub, Parting, Team
+from libensemble.comms.doorbell import Doorbell
 from libensemble.comms.links import LinkComm, LinkHub
 from libensemble.comms.messages import Failure, Message, Report
 from libensemble.errors import CommFinishedException, Timeout
@@ -42,9 +42,13 @@ class ThreadComm(Comm):
 
     def __init__(self, worker: int, hub: Hub) -> None:
         self._worker, self._hub = worker, hub
-        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
-        self._unread: deque[Message] = deque()
-        hub.add_thread(worker, self._inbox.put)
+        self._inbox: deque[Message] = deque()
+        self._bell = Doorbell()
+        hub.add_thread(worker, self._deliver)
+
+    def _deliver(self, message: Message) -> None:
+        self._inbox.append(message)
+        self._bell.ring()
 
     def send(self, message: Message) -> None:
         """Send to the manager."""
@@ -55,54 +59,25 @@ class ThreadComm(Comm):
 
     def recv(self, timeout: float | None = None) -> Message:
         """Return the next message; see `Comm.recv`."""
-        if self._unread:
-            return self._unread.popleft()
-        try:
-            return self._inbox.get(timeout=timeout)
-        except queue.Empty:
-            raise Timeout(f"no message within {timeout} seconds") from None
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not self._inbox:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise Timeout(f"no message within {timeout} seconds")
+            self._bell.wait(self._inbox, left)
+        return self._inbox.popleft()
 
     def ready(self) -> bool:
         """Return whether `recv` would return at once."""
-        return bool(self._unread) or not self._inbox.empty()
+        return bool(self._inbox)
 
     def unread(self, message: Message) -> None:
         """Put a message back, to be received next."""
-        self._unread.appendleft(message)
+        self._inbox.appendleft(message)
 
     def close(self) -> None:
-        """Nothing to close: the thread's end is noticed by its team."""
-
-
-class ThreadHub(Hub):
-    """The manager's end when all workers are threads of its process: one queue."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._inbox: queue.SimpleQueue[tuple[int, Message]] = queue.SimpleQueue()
-
-    def send(self, worker: int, message: Message) -> None:
-        """Hand a message to a worker's thread."""
-        self._sent_to_thread(worker, message)
-
-    def post(self, worker: int, message: Message) -> None:
-        """Deliver a message from a worker's thread."""
-        self._inbox.put((worker, message))
-
-    def wait(self, timeout: float) -> list[tuple[int, Message]]:
-        """Return what has come; see `Hub.wait`."""
-        inbox = self._inbox
-        batch: list[tuple[int, Message]] = []
-        try:
-            batch.append(inbox.get(timeout=timeout) if timeout > 0 else inbox.get_nowait())
-            while not inbox.empty():
-                batch.append(inbox.get_nowait())
-        except queue.Empty:
-            pass
-        return batch
-
-    def close(self) -> None:
-        """Nothing to close."""
+        """Give up the doorbell; the thread's end is noticed by its team."""
+        self._bell.close()
 
 
 class ThreadTeam(Team):
@@ -117,7 +92,7 @@ class ThreadTeam(Team):
     """
 
     def __init__(self, workers: "range | list[int]", hub: Hub | None = None) -> None:
-        self.hub: Hub = hub if hub is not None else ThreadHub()
+        self.hub: Hub = hub if hub is not None else LinkHub()
         self._comms = {worker: ThreadComm(worker, self.hub) for worker in workers}
         self._threads: dict[int, threading.Thread] = {}
 
@@ -139,8 +114,10 @@ class ThreadTeam(Team):
 
     def join(self, timeout: float) -> list[int]:
         """Wait up to `timeout` seconds per worker; a thread that still runs is left behind and named."""
-        for thread in self._threads.values():
+        for worker, thread in self._threads.items():
             thread.join(timeout)
+            if not thread.is_alive():
+                self._comms[worker].close()
         return [worker for worker, thread in self._threads.items() if thread.is_alive()]
 
     def abort(self) -> None:
@@ -234,7 +211,7 @@ class ProcessTeam(Team):
         process.join(_EXIT_WAIT)
         words = ""
         with contextlib.suppress(OSError):
-            words = self._words(worker).read_text(errors="replace")[-_LAST_WORDS_LENGTH:]
+            words = self._words(worker).read_text(errors="replace")[:_LAST_WORDS_LENGTH]  # newest call first
         return Parting(f"process {process.pid} ended with {_exit_text(process.exitcode)}", words)
 
 

@@ -1,5 +1,7 @@
 """The two log files of a run: opened and written by the manager, fed by workers over their comm.
 
+::
+
       worker process                                     manager process
     logger.info(..) -> CommHandler -> LogLine ~~comm~~> relay ---+
                                                                  |

@@ -1,5 +1,7 @@
 """A function run in a thread or process of its own, and two-way messages with it.
 
+::
+
     caller: QCommThread / QCommProcess                      function: QComm
         send(*message)   ---------- inbox ---------->           recv(timeout)
         recv(timeout)    <--------- outbox ----------           send(*message)
@@ -119,8 +121,15 @@ class QCommLocal(ABC):
         self._nworkers = nworkers
         self._buffer: deque[Any] = deque()
         self._outcome: CommResult | CommResultErr | None = None
+        self._prepare()
 
     # What a kind of execution brings along.
+
+    _kind = ""
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Make the queues, and the thread or process, which does not run yet."""
 
     @abstractmethod
     def run(self) -> None:
@@ -203,20 +212,22 @@ class QCommLocal(ABC):
             It raised, or its process died; `exc` holds the traceback, if there is one.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
+        outcome = self._await_outcome(deadline)
+        self._join(_left(deadline))
+        if self.running:
+            raise Timeout(f"the function has ended, but its {self._kind} has not within {timeout} seconds")
+        if isinstance(outcome, CommResultErr):
+            raise RemoteException(outcome.msg, outcome.exc)
+        return outcome.value
+
+    def _await_outcome(self, deadline: float | None) -> CommResult | CommResultErr:
         while self._outcome is None:
             message = self._take(_left(deadline))
             if isinstance(message, CommResult | CommResultErr):
                 self._outcome = message
             else:
                 self._buffer.append(message)
-        self._join(_left(deadline))
-        if self.running:
-            raise Timeout(f"the function has ended, but its {self._kind} has not within {timeout} seconds")
-        if isinstance(self._outcome, CommResultErr):
-            raise RemoteException(self._outcome.msg, self._outcome.exc)
-        return self._outcome.value
-
-    _kind = ""
+        return self._outcome
 
     def __enter__(self) -> "QCommLocal":
         self.run()
@@ -226,12 +237,7 @@ class QCommLocal(ABC):
         if kind is not None:
             self.terminate(_LOOK_SECONDS)
             return
-        while self._outcome is None:  # a process does not end before its messages are taken
-            message = self._take(None)
-            if isinstance(message, CommResult | CommResultErr):
-                self._outcome = message
-            else:
-                self._buffer.append(message)
+        self._await_outcome(None)  # a process does not end before its messages are taken
         self._join(None)
 
 
@@ -245,13 +251,10 @@ class QCommThread(QCommLocal):
 
     _kind = "thread"
 
-    def __init__(
-        self, main: Callable[..., Any], nworkers: int | None, *args: Any, user_function: bool = False, **kwargs: Any
-    ) -> None:
-        super().__init__(main, nworkers, *args, user_function=user_function, **kwargs)
+    def _prepare(self) -> None:
         self._inbox: queue.Queue[Any] = queue.Queue()
         self._outbox: queue.Queue[Any] = queue.Queue()
-        comm = QComm(self._inbox, self._outbox, nworkers, copy_msg=True)
+        comm = QComm(self._inbox, self._outbox, self._nworkers, copy_msg=True)
         context = contextvars.copy_context()  # it writes its log lines and finds its executor as its caller does
         self.thread = threading.Thread(
             target=context.run, args=(_serve, self._call, comm, self._outbox.put), daemon=True
@@ -302,15 +305,12 @@ class QCommProcess(QCommLocal):
 
     _kind = "process"
 
-    def __init__(
-        self, main: Callable[..., Any], nworkers: int | None, *args: Any, user_function: bool = False, **kwargs: Any
-    ) -> None:
-        super().__init__(main, nworkers, *args, user_function=user_function, **kwargs)
+    def _prepare(self) -> None:
         self._inbox: Any = multiprocessing.Queue()
         self._inbox.cancel_join_thread()  # what a dead process did not read must not hold up this one's end
         self._mail, self._their_end = multiprocessing.Pipe(duplex=False)
         self.process = multiprocessing.Process(
-            target=_serve_process, args=(self._call, self._inbox, self._their_end, nworkers)
+            target=_serve_process, args=(self._call, self._inbox, self._their_end, self._nworkers)
         )
         self._started = False
 

@@ -5,6 +5,7 @@ shell script. The environment of this process is read here and never written.
 """
 
 import os
+import re
 import shlex
 import shutil
 import stat
@@ -15,6 +16,8 @@ from libensemble.errors import ExecutorException
 
 LIBE_SIM_DIR_PLACEHOLDER = "%LIBENSEMBLE_SIM_DIR%"
 SIM_DIR_VARIABLE = "LIBENSEMBLE_SIM_DIR"
+
+_WITHOUT_OPEN_SPACE = re.compile(r"""(?:"[^"]*"|'[^']*'|\S)+""")  # white space only in quotes, or none
 
 # Variables of the MPI job that this process is a rank of; an MPI program started here would take them for its own.
 _MPI_RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK")
@@ -48,14 +51,7 @@ def run_line(words: Iterable[str]) -> str:
 
 
 def _is_one_word(word: str) -> bool:
-    if not word:
-        return False
-    if not any(character.isspace() for character in word):
-        return True
-    try:
-        return shlex.split(word, posix=False) == [word]
-    except ValueError:
-        return False
+    return bool(word) and (_WITHOUT_OPEN_SPACE.fullmatch(word) is not None)
 
 
 def sim_directory(workdir: str, base_dir: str) -> str:

@@ -4,8 +4,10 @@ Owns `ExtraArgs`: it finds options in the text and leaves the text as it is. It 
 complains about options that it does not know, and takes a value only where it is a whole number.
 """
 
-import shlex
+import re
 from collections.abc import Iterable
+
+_WORD = re.compile(r"""(?:"[^"]*"|'[^']*'|\S)+""")  # white space in quotes is part of a word; the quotes stay
 
 
 class ExtraArgs:
@@ -23,10 +25,7 @@ class ExtraArgs:
     """
 
     def __init__(self, text: str | None = None) -> None:
-        try:
-            self.words = shlex.split(text or "", posix=False)
-        except ValueError:  # a quote that is not closed
-            self.words = (text or "").split()
+        self.words = _WORD.findall(text or "")
 
     def has(self, spellings: Iterable[str]) -> bool:
         """Return whether an option is there, as ``-n 8``, ``-n8``, ``-n=8``, ``--opt 8`` or ``--opt=8``."""

@@ -80,6 +80,7 @@ class History:
         self.last_started = -1
         self.last_ended = -1
         self._cut_dtypes: dict[tuple[str, ...], np.dtype[Any]] = {}
+        self._known_types: dict[np.dtype[Any], tuple[tuple[str, ...], bool]] = {}  # checked before: names, protected?
 
     @property
     def sim_started_count(self) -> int:
@@ -122,8 +123,7 @@ class History:
         """
         if points is None or len(points) == 0:
             return []
-        names = self._checked_names(points, f"the generator on worker {gen_worker}")
-        touches_state = not _PROTECTED.isdisjoint(names)
+        names, touches_state = self._checked_names(points, f"the generator on worker {gen_worker}")
         if "sim_id" in names:
             rows: range | list[int] = self._rows_of_ids(points["sim_id"])
         else:
@@ -152,10 +152,11 @@ class History:
         """Note that these rows are given to a worker's simulator."""
         now = time.time() if now is None else now
         columns = self.columns
+        workers, started, times = columns["sim_worker"], columns["sim_started"], columns["sim_started_time"]
         for row in rows:
-            columns["sim_worker"][row] = worker
-            columns["sim_started"][row] = True
-            columns["sim_started_time"][row] = now
+            workers[row] = worker
+            started[row] = True
+            times[row] = now
             self.last_started = row
         self.agenda.started(rows, worker)
 
@@ -168,8 +169,9 @@ class History:
             Fewer entries than rows, a sub-array that is empty or too long, or a field that `safe_mode` protects.
         """
         now = time.time() if now is None else now
+        touches_state = False
         if outputs is not None:
-            names = self._checked_names(outputs, "a simulator")
+            names, touches_state = self._known_types.get(outputs.dtype) or self._checked_names(outputs, "a simulator")
             if len(outputs) < len(rows):
                 raise HistoryError(f"a simulator returned {len(outputs)} entries for {len(rows)} rows {list(rows)}")
             for name in names:
@@ -180,7 +182,7 @@ class History:
             ended_time[row] = now
             self.last_ended = row
         self.agenda.ended(rows)
-        if outputs is not None and not _PROTECTED.isdisjoint(names):
+        if touches_state and outputs is not None:
             self._resync_after_outputs(rows, outputs)
 
     def inform(self, rows: Sequence[int] | npt.NDArray[np.int_], now: float | None = None) -> None:
@@ -243,8 +245,8 @@ class History:
 
     # ---- inside
 
-    def _checked_names(self, data: npt.NDArray[np.void], who: str) -> tuple[str, ...]:
-        """Return the fields of `data`; those that H lacks are added to it."""
+    def _checked_names(self, data: npt.NDArray[np.void], who: str) -> tuple[tuple[str, ...], bool]:
+        """Return the fields of `data`, and whether protected ones are among them; those that H lacks are added."""
         names = data.dtype.names
         if names is None:
             raise HistoryError(f"{who} returned an array of type {data.dtype}, which has no named fields")
@@ -253,7 +255,9 @@ class History:
             raise HistoryError(f"{who} wrote the protected fields {forbidden}; safe_mode forbids it")
         if not self.columns.keys() >= set(names):
             self._add_fields([(name, data.dtype[name]) for name in names if name not in self.columns])
-        return names
+        found = names, not _PROTECTED.isdisjoint(names)
+        self._known_types[data.dtype] = found
+        return found
 
     def _rows_of_ids(self, ids: npt.NDArray[Any]) -> list[int]:
         rows: list[int] = [int(i) for i in np.ravel(ids)]
@@ -344,6 +348,7 @@ class History:
         self.H = H
         self.columns.update((name, H[name]) for name in H.dtype.names or ())
         self._cut_dtypes = {}
+        self._known_types = {}
 
 
 def merge_fields(first: "np.dtype[Any] | None", *declared: Sequence[Any]) -> "np.dtype[Any]":

@@ -1,6 +1,6 @@
 """Allocator: ask the allocation function, check what it returns, make orders of it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ class Allocator:
         self._safe_mode = bool(libE_specs.get("safe_mode"))
         self._has_rset_option = bool(libE_specs.get("num_resource_sets"))
         self.wants_stop = False
+        self._dtype: Any = None
         self._info: dict[str, Any] = {
             "agenda": ledger.agenda,
             "exit_criteria": exit_criteria,
@@ -60,21 +61,20 @@ class Allocator:
             "gen_on_manager": bool(libE_specs.get("gen_on_manager")),
         }
 
-    def orders(self) -> Iterator[tuple[int, Order]]:
-        """Ask the allocation function once; yield (worker, order), each already entered in the ledger.
+    def orders(self) -> list[tuple[int, Order]]:
+        """Ask the allocation function once; return (worker, order) pairs, each already entered in the ledger.
 
         Raises
         ------
         ManagerException
             The function returned something that is not a valid set of orders.
         """
-        if self.wants_stop:
-            return
-        work = self._ask()
-        for worker, order in work.items():
+        orders: list[tuple[int, Order]] = []
+        for worker, order in self._ask().items():
             if self._exit_tests.sim_max_given:
-                return
-            yield self._order(worker, order)
+                break
+            orders.append(self._order(int(worker), order))
+        return orders
 
     def _ask(self) -> dict[int, dict[str, Any]]:
         history, agenda = self._ledger.history, self._ledger.agenda
@@ -95,17 +95,18 @@ class Allocator:
         return self._checked(answer)
 
     def _alloc_info(self) -> dict[str, Any]:
-        history = self._ledger.history
-        return {
-            **self._info,
-            "any_idle_workers": self._ledger.roster.any_idle,
-            "elapsed_time": self._elapsed(),
-            "gen_informed_count": history.gen_informed_count,
-            "sim_started_count": history.sim_started_count,
-            "sim_ended_count": history.sim_ended_count,
-            "sim_max_given": self._exit_tests.sim_max_given,
-            "use_resource_sets": self.uses_resource_sets(),
-        }
+        history, agenda = self._ledger.history, self._ledger.agenda
+        if history.H.dtype is not self._dtype:  # fields have been added
+            self._dtype = history.H.dtype
+            self._info["use_resource_sets"] = self.uses_resource_sets()
+        info = self._info.copy()
+        info["any_idle_workers"] = self._ledger.roster.any_idle
+        info["elapsed_time"] = self._elapsed()
+        info["gen_informed_count"] = agenda.informed_count
+        info["sim_started_count"] = agenda.started_count
+        info["sim_ended_count"] = agenda.ended_count
+        info["sim_max_given"] = self._exit_tests.sim_max_given
+        return info
 
     def uses_resource_sets(self) -> bool:
         """Return whether rows ask for resources themselves, or a number of sets was stated."""
@@ -113,59 +114,62 @@ class Allocator:
         return self._has_rset_option or any(name in columns for name in _RESOURCE_FIELDS)
 
     def _checked(self, answer: Any) -> dict[int, dict[str, Any]]:
-        name = getattr(self._alloc_f, "__name__", repr(self._alloc_f))
-        expected = "it must return (Work, persis_info) or (Work, persis_info, stop_flag)"
-        if not isinstance(answer, tuple) or len(answer) not in (2, 3):
-            raise ManagerException(f"the allocation function {name} returned {answer!r}; {expected}")
-        work, persis_info, *flag = answer
-        if not isinstance(work, dict) or not isinstance(persis_info, dict):
+        if type(answer) is tuple and len(answer) == 2 and type(answer[0]) is dict and type(answer[1]) is dict:
+            self._ledger.persis_info = answer[1]
+            return answer[0]
+        try:
+            work, persis_info, *flag = answer
+            is_valid = isinstance(work, dict) and isinstance(persis_info, dict) and flag in ([], [0], [1])
+        except (TypeError, ValueError):
+            is_valid = False
+        if not is_valid:
+            name = getattr(self._alloc_f, "__name__", repr(self._alloc_f))
             raise ManagerException(
-                f"the allocation function {name} returned a {type(work).__name__} and a {type(persis_info).__name__}; "
-                f"{expected}, the first two of which are dicts"
+                f"the allocation function {name} returned {_short(answer)}; it must return (Work, persis_info) or "
+                "(Work, persis_info, stop_flag), where the first two are dicts and the flag is 0 or 1"
             )
-        if flag and flag[0] not in (0, 1):
-            raise ManagerException(f"the allocation function {name} returned the stop flag {flag[0]!r}; it is 0 or 1")
         self._ledger.persis_info = persis_info
         if flag and flag[0]:
             self.wants_stop = True
             return {}
-        return work
+        return dict(work)
 
-    def _order(self, key: Any, work: dict[str, Any]) -> tuple[int, Order]:
-        worker = int(key)
+    def _order(self, worker: int, work: dict[str, Any]) -> tuple[int, Order]:
         tag, info = work["tag"], work["libE_info"]
         rows = _as_rows(info["H_rows"])
-        self._check(worker, tag, info, rows, work)
+        self._check(worker, tag, info, rows, work["H_fields"])
         team = info.get("rset_team")
         if self._resources is not None:
-            if self._ledger.roster.persistent(worker):
-                team = team or []
-            elif team is None:
-                team = self._default_team(worker)
-            else:
-                team = [int(rset) for rset in team]
+            team = self._team(worker, team)
         if tag == EVAL_GEN_TAG and "batch_size" not in info:
             info["batch_size"] = self._ledger.roster.idle_sim_workers()
         return worker, self._ledger.sent(worker, work, rows, team)
 
-    def _check(self, worker: int, tag: int, info: Mapping[str, Any], rows: list[int], work: Mapping[str, Any]) -> None:
+    def _check(self, worker: int, tag: int, info: Mapping[str, Any], rows: list[int], fields: Any) -> None:
         roster = self._ledger.roster
-        where = f"the order for worker {worker}"
-        if tag not in (EVAL_SIM_TAG, EVAL_GEN_TAG):
-            raise ManagerException(f"{where} has tag {tag!r}; it is {EVAL_SIM_TAG} (sim) or {EVAL_GEN_TAG} (gen)")
-        if info.get("active_recv") and not info.get("persistent"):
-            raise ManagerException(f"{where} has 'active_recv' without 'persistent'; the one needs the other")
-        if roster.is_active_recv(worker):
-            if not info.get("active_recv"):
-                raise ManagerException(f"{where}, which is in active-receive mode, lacks 'active_recv'")
-        elif roster.active(worker):
-            raise ManagerException(f"{where} was given while the worker is active")
-        if rows and not work["H_fields"]:
-            raise ManagerException(f"{where} has rows {rows[:5]} but no fields to send of them")
-        if rows and not 0 <= min(rows) <= max(rows) < self._ledger.history.index:
-            raise ManagerException(
-                f"{where} has rows {min(rows)} to {max(rows)}; the history has rows 0 to {self._ledger.history.index - 1}"
-            )
+        problem = ""
+        if tag != EVAL_SIM_TAG and tag != EVAL_GEN_TAG:
+            problem = f"has tag {tag!r}; it is {EVAL_SIM_TAG} (sim) or {EVAL_GEN_TAG} (gen)"
+        elif "active_recv" in info and info["active_recv"] and not info.get("persistent"):
+            problem = "has 'active_recv' without 'persistent'; the one needs the other"
+        elif roster.active(worker) and not (roster.is_active_recv(worker) and info.get("active_recv")):
+            problem = "was given while the worker is active"
+            if roster.is_active_recv(worker):
+                problem = "lacks 'active_recv', which every order to a worker in active-receive mode must have"
+        elif rows:
+            last = self._ledger.history.index - 1
+            if not len(fields):
+                problem = f"has rows {rows[:5]} but no fields to send of them"
+            elif min(rows) < 0 or max(rows) > last:
+                problem = f"has rows {min(rows)} to {max(rows)}; the history has rows 0 to {last}"
+        if problem:
+            raise ManagerException(f"the order for worker {worker} {problem}")
+
+    def _team(self, worker: int, team: Any) -> list[int]:
+        """Return the resource sets of an order: those chosen, or else the worker's own."""
+        if team is not None:
+            return [int(rset) for rset in team]
+        return [] if self._ledger.roster.persistent(worker) else self._default_team(worker)
 
     def _default_team(self, worker: int) -> list[int]:
         if worker == 0:
@@ -186,9 +190,16 @@ class Allocator:
                 )
 
 
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 200 else text[:200] + "..."
+
+
 def _as_rows(rows: Any) -> list[int]:
     if isinstance(rows, np.ndarray):
-        listed: list[int] = rows.astype(int, copy=False).ravel().tolist()
+        if rows.dtype.kind != "i" or rows.ndim != 1:
+            rows = rows.astype(int, copy=False).ravel()
+        listed: list[int] = rows.tolist()
         return listed
     if isinstance(rows, (list, tuple, range)):
         return [int(row) for row in rows]

@@ -92,6 +92,20 @@ class Ledger:
     def _received_report(self, worker: int, report: Report) -> None:
         if report.line is not None and self._write_stats is not None:
             self._write_stats(worker, report.line)
+        if report.kind == EVAL_SIM_TAG and report.final and not self.roster.persistent(worker):
+            # Nearly all letters are of this kind.
+            rows = self._rows_given[worker]
+            self.history.finish(rows, report.data)
+            self.changed_rows += rows
+            self.roster.idle(worker)
+            self._free(worker)
+        else:
+            self._received_other(worker, report)
+        if report.persis_info:
+            self.persis_info.setdefault(worker, {}).update(report.persis_info)
+
+    def _received_other(self, worker: int, report: Report) -> None:
+        """Take in what a generator, or a persistent simulator, sent or returned."""
         lives = self.roster.persistent(worker) if report.final else 0
         if report.data is not None:
             if lives and not self._keeps_final[report.kind]:
@@ -102,8 +116,6 @@ class Ledger:
         if report.kind == EVAL_SIM_TAG:
             self._received_results(worker, report, bool(lives))
         self._update_worker(worker, report)
-        if report.persis_info:
-            self.persis_info.setdefault(worker, {}).update(report.persis_info)
 
     def _received_points(self, worker: int, report: Report) -> None:
         length = self.history.index
@@ -166,24 +178,23 @@ class Ledger:
     def sent(self, worker: int, work: Mapping[str, Any], rows: list[int], rset_team: list[int] | None) -> Order:
         """Take an order into account and return it as the letter to send."""
         now = time.time()
-        tag, info = work["tag"], dict(work["libE_info"])
-        info.pop("H_rows", None)
-        fields = work["H_fields"]
+        tag, info = work["tag"], work["libE_info"].copy()
+        del info["H_rows"]
         starts = not self.roster.persistent(worker)
         if rset_team is not None:
             info["rset_team"] = rset_team
             if starts and self._resources is not None:
                 self._resources.assign_rsets(rset_team, worker)
-        is_gen = tag == EVAL_GEN_TAG
-        data = self.history.cut(rows, fields)
-        if is_gen:
+        data = self.history.cut(rows, work["H_fields"])
+        if tag == EVAL_GEN_TAG:
             self.history.inform(rows, now)
+            self.roster.gen_started(worker, now)
         else:
             self.history.start(rows, worker, now)
             self._rows_given[worker] = rows
-        self.roster.sent(
-            worker, tag, bool(info.get("persistent")), bool(info.get("active_recv")), now if is_gen else None
-        )
+        self.roster.sent(worker, tag)
+        if info.get("persistent"):
+            self.roster.lives(worker, tag, bool(info.get("active_recv")))
         return Order(tag, rows, data, work.get("persis_info"), info, starts)
 
     def last_order(self, worker: int, rows: list[int], fields: Sequence[str]) -> Order:

@@ -74,6 +74,9 @@ class Manager:
         self._allocator, self._exit_tests = allocator, exit_tests
         self._gen_specs = gen_specs
         self._observers = observers
+        # Grouped by what they want to hear: nobody listens, nothing is called.
+        self._batch_observers = [o for o in observers if type(o).batch is not Observer.batch]
+        self._idle_observers = [o for o in observers if type(o).idle is not Observer.idle]
         self._begun = time.monotonic() if begun is None else begun
         self._kills_cancelled = bool(libE_specs.get("kill_canceled_sims"))
         self._grace = float(libE_specs.get("worker_timeout", 1))
@@ -133,12 +136,14 @@ class Manager:
     def _receive(self, timeout: float) -> None:
         batch = self._hub.wait(timeout)
         if not batch:
+            for observer in self._idle_observers:
+                observer.idle()
             return
         self._ledger.received(batch)
         if self._ledger.failures:
             self._raise_failure()
         self._exit_tests.look_at(self._ledger.changed_rows)
-        for observer in self._observers:
+        for observer in self._batch_observers:
             observer.batch(self.hist)
 
     def _pause(self) -> float:

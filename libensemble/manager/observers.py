@@ -1,4 +1,4 @@
-"""Observer, and two of them: checkpoints of the history, and live data.
+"""Observer, and three of them: checkpoints of the history, live data, and the statistics file.
 
 Observers hear of each batch after the ledger has taken it into account. They only look.
 """
@@ -6,6 +6,7 @@ Observers hear of each batch after the ledger has taken it into account. They on
 from collections.abc import Mapping
 from typing import Any
 
+from libensemble.comms.logs import flush_stats
 from libensemble.history import History
 from libensemble.store.run_folder import RunFolder
 
@@ -16,8 +17,19 @@ class Observer:
     def batch(self, history: History) -> None:
         """Rows have been added or finished."""
 
+    def idle(self) -> None:
+        """Nothing has come for a while: a good time for what can wait."""
+
     def ended(self, history: History) -> None:
         """The run has ended without an error."""
+
+
+class Statistics(Observer):
+    """Brings the lines of the statistics file to disk when nothing else is to be done."""
+
+    def idle(self) -> None:
+        """Write what waits."""
+        flush_stats()
 
 
 class Checkpoints(Observer):

@@ -94,6 +94,11 @@ class Roster:
         return bool(self._idle or self._active_recv)
 
     @property
+    def idle_count(self) -> int:
+        """How many workers are idle."""
+        return len(self._idle)
+
+    @property
     def any_busy(self) -> bool:
         """Whether some worker is at work."""
         return bool(self._active)
@@ -152,7 +157,15 @@ class Roster:
     # ---- what one worker does
 
     def active(self, worker: int) -> int:
-        """Return the tag of what a worker works on, or 0."""
+        """Return the tag of what a worker works on, or 0.
+
+        Raises
+        ------
+        AllocException
+            There is no such worker.
+        """
+        if worker not in self._idle and worker not in self._active:
+            self._index(worker)
         return self._active.get(worker, 0)
 
     def persistent(self, worker: int) -> int:
@@ -169,26 +182,30 @@ class Roster:
 
     # ---- what happens (only the ledger calls these)
 
-    def sent(self, worker: int, tag: int, persistent: bool, active_recv: bool, now: float | None) -> None:
-        """Note an order; `now` is given for generators."""
-        index = self._index(worker)
+    def sent(self, worker: int, tag: int) -> None:
+        """Note an order."""
         self._active[worker] = tag
         self._idle.discard(worker)
-        self._columns["active"][index] = tag
-        if persistent:
-            self._persistent[worker] = tag
-            self._columns["persis_state"][index] = tag
-            if active_recv:
-                self._active_recv.add(worker)
-                self._columns["active_recv"][index] = True
-        if now is not None:
-            self._columns["gen_started_time"][index] = now
+        self._columns["active"][worker - self._first] = tag
+
+    def gen_started(self, worker: int, now: float) -> None:
+        """Note when a generator was given work."""
+        self._columns["gen_started_time"][worker - self._first] = now
+
+    def lives(self, worker: int, tag: int, active_recv: bool) -> None:
+        """Note that a persistent function lives on a worker."""
+        index = worker - self._first
+        self._persistent[worker] = tag
+        self._columns["persis_state"][index] = tag
+        if active_recv:
+            self._active_recv.add(worker)
+            self._columns["active_recv"][index] = True
 
     def idle(self, worker: int) -> None:
         """Note that a worker waits for its next order."""
         if self._active.pop(worker, None) is not None:
             self._idle.add(worker)
-            self._columns["active"][self._index(worker)] = 0
+            self._columns["active"][worker - self._first] = 0
 
     def ended(self, worker: int) -> None:
         """Note that the persistent function of a worker has returned."""

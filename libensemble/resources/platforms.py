@@ -61,12 +61,12 @@ class Platform(BaseModel):
 
     mpi_runner: str | None = Field(default=None, description=f"How MPI applications start: one of {MPI_RUNNERS}.")
     runner_name: str | None = Field(default=None, description="The run command, if not the runner's usual one.")
-    cores_per_node: int | None = Field(default=None, ge=1, description="Physical cores of a node.")
+    cores_per_node: int | None = Field(default=None, description="Physical cores of a node.")
     logical_cores_per_node: int | None = Field(
-        default=None, ge=1, description="Logical cores of a node; a multiple of `cores_per_node`."
+        default=None, description="Logical cores of a node; a multiple of `cores_per_node`."
     )
-    gpus_per_node: int | None = Field(default=None, ge=0, description="GPUs of a node; 0 says that there are none.")
-    tiles_per_gpu: int | None = Field(default=None, ge=1, description="Tiles of a GPU that can be used as GPUs.")
+    gpus_per_node: int | None = Field(default=None, description="GPUs of a node; 0 says that there are none.")
+    tiles_per_gpu: int | None = Field(default=None, description="Tiles of a GPU that can be used as GPUs.")
     gpu_setting_type: str | None = Field(
         default=None,
         description="How a task learns its GPUs: `runner_default` (the runner's own way), `env` (a variable), "
@@ -92,6 +92,15 @@ class Platform(BaseModel):
     def _is_a_gpu_setting(cls, value: str | None) -> str | None:
         if value is not None and value not in GPU_SETTING_TYPES:
             raise ValueError(f"gpu_setting_type {value!r} is not known; it is one of {', '.join(GPU_SETTING_TYPES)}")
+        return value
+
+    # Not a constraint of the fields: classes for single machines state these fields anew.
+    @field_validator("cores_per_node", "logical_cores_per_node", "gpus_per_node", "tiles_per_gpu")
+    @classmethod
+    def _is_a_count(cls, value: int | None, info: ValidationInfo) -> int | None:
+        least = 0 if info.field_name == "gpus_per_node" else 1
+        if value is not None and value < least:
+            raise ValueError(f"{info.field_name} is {value}, but cannot be below {least}")
         return value
 
     # A field validator, not a model validator: a refused assignment then leaves the object as it was.

@@ -104,7 +104,11 @@ class ResourceScheduler:
         if wanted == 0:
             return []
         layout = self._look_up()
-        self._check_pool(wanted, use_gpus, layout)
+        total = _count(layout.pool(layout.masks(), use_gpus).values())
+        if wanted < 0 or wanted > total:
+            raise InsufficientResourcesError(
+                f"More {_POOL_NAMES[use_gpus]}resource sets were requested ({wanted}) than exist ({total})"
+            )
         params = tuple(int(number) for number in user_params or () if number)
         free = layout.pool(self._free_masks, use_gpus)
         chosen = self._place(wanted, free, params, layout, use_gpus)
@@ -112,7 +116,10 @@ class ResourceScheduler:
             size, params = self._size_that_fits(wanted, use_gpus, params, layout)
             chosen = self._place(size, free, params, layout, use_gpus)
         if chosen is None:
-            self.log_msg = f"{wanted} {_POOL_NAMES[use_gpus]}resource sets do not fit now"
+            number_free = _count(free.values())
+            self.log_msg = (
+                f"{wanted} {_POOL_NAMES[use_gpus]}resource sets cannot be placed now ({number_free} are free)"
+            )
             raise InsufficientFreeResources(self.log_msg)
         for group, mask in chosen.items():
             self._free_masks[group] &= ~mask
@@ -128,21 +135,12 @@ class ResourceScheduler:
     def _free_in(self, use_gpus: bool | None) -> int:
         return _count(self._look_up().pool(self._free_masks, use_gpus).values())
 
-    def _check_pool(self, wanted: int, use_gpus: bool | None, layout: Layout) -> None:
-        total = _count(layout.pool(layout.masks(), use_gpus).values())
-        if wanted < 0 or wanted > total:
-            raise InsufficientResourcesError(
-                f"More {_POOL_NAMES[use_gpus]}resource sets were requested ({wanted}) than exist ({total})"
-            )
-        free = self._free_in(use_gpus)
-        if wanted > free:
-            self.log_msg = f"{wanted} {_POOL_NAMES[use_gpus]}resource sets were requested, {free} are free"
-            raise InsufficientFreeResources(self.log_msg)
-
     def _place(
         self, wanted: int, free: Masks, params: tuple[int, ...], layout: Layout, use_gpus: bool | None
     ) -> Masks | None:
         """Slots for a request by group, or None where it does not fit into these free slots."""
+        if wanted > _count(free.values()):
+            return None
         whole = layout.pool(layout.masks(), use_gpus)
         sizes = sorted((mask.bit_count() for mask in free.values()), reverse=True)
         wanted, fewest = _even_target(wanted, max(mask.bit_count() for mask in whole.values()), len(whole))

@@ -114,7 +114,8 @@ def _best_combination(masks: Sequence[int], count: int, enough: int) -> Sequence
         times[mask] = times.get(mask, 0) + 1
     if len(times) == 1:
         return range(count)
-    possible = [common for common in _intersections(list(times), count, enough) if _support(times, common) >= count]
+    tried = _intersections(list(times), count, enough) | _by_availability(masks, count, enough)
+    possible = [common for common in tried if _support(times, common) >= count]
     if not possible:
         return None
     fewest = min(common.bit_count() for common in possible)
@@ -126,7 +127,7 @@ def _support(times: dict[int, int], common: int) -> int:
 
 
 def _intersections(masks: Sequence[int], depth: int, enough: int) -> set[int]:
-    """All intersections of up to `depth` of these masks that keep enough slots."""
+    """All intersections of up to `depth` of these masks that keep enough slots; some, if there are too many."""
     found = set(masks)
     edge = list(masks)
     steps = 0
@@ -139,10 +140,27 @@ def _intersections(masks: Sequence[int], depth: int, enough: int) -> set[int]:
                     found.add(common)
                     following.append(common)
             steps += len(masks)
-            if steps > _MOST_STEPS:
+            if max(steps, len(found) * len(masks)) > _MOST_STEPS:
                 return found
         edge = following
     return found
+
+
+def _by_availability(masks: Sequence[int], count: int, enough: int) -> set[int]:
+    """What groups have in common that are left when one slot after another is taken where most groups have it free."""
+    left = list(masks)
+    taken = 0
+    for _ in range(enough):
+        spare = [mask & ~taken for mask in left]
+        slot = max(range(max(spare).bit_length()), key=lambda s: sum(mask >> s & 1 for mask in spare), default=0)
+        left = [mask for mask in left if mask & ~taken & 1 << slot]
+        taken |= 1 << slot
+    if len(left) < count:
+        return set()
+    common = -1
+    for mask in left[:count]:
+        common &= mask
+    return {common}
 
 
 def _first_with(masks: Sequence[int], count: int, common: int) -> list[int]:

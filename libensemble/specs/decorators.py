@@ -4,6 +4,7 @@ They set attributes and return the same function; SimSpecs and GenSpecs read the
 was left empty.
 """
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _describe(function: Callable[..., Any], line: str) -> None:
-    function.__doc__ = f"{line}\n\n{function.__doc__ or ''}".rstrip()
+    function.__doc__ = f"{line}\n\n{inspect.cleandoc(function.__doc__ or '')}".rstrip()
 
 
 def input_fields(fields: list[str]) -> Callable[[F], F]:

@@ -83,10 +83,10 @@ class SimSpecs(_FunctionSpec):
             if self.vocs is None:
                 raise ValueError("a simulator needs 'vocs', which names the fields it takes and returns")
             self._fill("sim_f", checks.resolve(GEST_API_SIM))
-        self._fill_from_function(self.sim_f)
         if self.vocs is not None:
             self._fill("inputs", vocs.names(self.vocs, vocs.INPUT_KINDS))
             self._fill("outputs", checks.output_fields(vocs.fields(self.vocs, vocs.OUTPUT_KINDS)))
+        self._fill_from_function(self.sim_f)
         return self
 
 
@@ -131,12 +131,12 @@ class GenSpecs(_FunctionSpec):
 
     @model_validator(mode="after")
     def _fill_in(self) -> "GenSpecs":
-        self._fill_from_function(self.gen_f)
         if self.vocs is not None:
             everything = vocs.names(self.vocs, vocs.INPUT_KINDS + vocs.OUTPUT_KINDS)
             self._fill("persis_in", everything)
             self._fill("inputs", list(everything) if self.generator is not None else [])
             self._fill("outputs", checks.output_fields(vocs.fields(self.vocs, vocs.INPUT_KINDS)))
+        self._fill_from_function(self.gen_f)
         if self.generator is not None:
             self._fill("outputs", self._generators_own_outputs())
             self._carry_ids()

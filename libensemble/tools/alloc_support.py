@@ -148,6 +148,11 @@ class AllocSupport:
         )
         return ids
 
+    def any_left(self, Work: dict[Any, Any]) -> bool:
+        """Return whether some idle worker has no order in `Work` yet."""
+        idle = getattr(self._roster, "idle_count", None)
+        return idle is None or len(Work) < idle
+
     def count_gens(self) -> int:
         """Return how many workers run a generator now (a persistent one that waits for results is not counted)."""
         return int(self._roster.count_active_gens())

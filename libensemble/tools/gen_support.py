@@ -1,4 +1,4 @@
-"""Stub: functions of the time before `PersistentSupport`, for generators that still call them."""
+"""Functions of the time before `PersistentSupport`, for generators that still call them."""
 
 from typing import Any
 

@@ -1,7 +1,7 @@
 """Checks of run lines, for simulation functions that test a machine.
 
-Owns `check_mpi_runner` and `check_gpu_setting`: was a task started by the expected runner, and did it get the GPUs of its
-worker?
+Owns `check_mpi_runner` and `check_gpu_setting`: was a task started by the expected runner, and did it get the GPUs of
+its worker?
 """
 
 import os

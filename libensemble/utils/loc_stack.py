@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,16 @@ def remove(path: AnyPath) -> None:
             os.unlink(path)
 
 
+def _make_directory(path: AnyPath) -> None:
+    try:
+        os.mkdir(path)  # mostly the parent is there
+    except FileNotFoundError:
+        os.makedirs(path, exist_ok=True)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+
+
 # -- The stack -------------------------------------------------------------------------------------------------------
 
 
@@ -174,8 +184,8 @@ class LocationStack:
         key: Hashable,
         dirname: AnyPath | None,
         prefix: AnyPath | None = None,
-        copy_files: Iterable[AnyPath] = (),
-        symlink_files: Iterable[AnyPath] = (),
+        copy_files: Sequence[AnyPath] = (),
+        symlink_files: Sequence[AnyPath] = (),
         ignore_FileExists: bool = False,
         allow_overwrite: bool = False,
     ) -> Any:
@@ -188,7 +198,7 @@ class LocationStack:
             None registers a place that is entered by staying.
         prefix : path, optional
             The directory is made in here, under the last component of `dirname`.
-        copy_files, symlink_files : iterable of paths, optional
+        copy_files, symlink_files : sequence of paths, optional
             See `furnish`.
         ignore_FileExists, allow_overwrite : bool, default False
             What to do with entries that are there already: leave them, or remove them first. Default: files are
@@ -204,8 +214,9 @@ class LocationStack:
         self.dirs[key] = dirname
         if dirname:
             self._origins[key] = "" if os.path.isabs(dirname) else os.getcwd()
-            os.makedirs(dirname, exist_ok=True)
-            furnish(dirname, copy_files, symlink_files, ignore_FileExists, allow_overwrite)
+            _make_directory(dirname)
+            if copy_files or symlink_files:
+                furnish(dirname, copy_files, symlink_files, ignore_FileExists, allow_overwrite)
         return dirname
 
     def push_loc(self, key: Hashable) -> None:

@@ -1,5 +1,7 @@
 """The folder a calculation runs in.
 
+::
+
     <workflow dir, or where the run was launched>/      the run's directory
         ensemble/                                       ensemble_dir_path
             worker1/                                    with use_worker_dirs

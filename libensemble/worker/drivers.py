@@ -19,6 +19,7 @@ from libensemble.message_numbers import EVAL_GEN_TAG, FINISHED_PERSISTENT_GEN_TA
 from libensemble.tools.persistent_support import PersistentSupport
 from libensemble.utils.arrays import (
     NO_ID,
+    from_columns,
     list_dicts_to_np,
     map_numpy_array,
     np_to_list_dicts,
@@ -234,11 +235,18 @@ class _BackgroundDriver(_ArrayDriver):
     def _ingest_next(self) -> int | None:
         tag, _, results = self.support.recv()
         if tag in STOPS:
-            has_last = results is not None and len(results)
-            self.generator.ingest_numpy(map_numpy_array(results, self.mapping) if has_last else None, PERSIS_STOP)
+            last = self._numbered(results) if results is not None and len(results) else None
+            self.generator.ingest_numpy(map_numpy_array(last, self.mapping), PERSIS_STOP)
         elif results is not None:  # rows or none: gen_f waits for an answer
-            self.ingest(results)
+            self.ingest(self._numbered(results))
         return tag
+
+    def _numbered(self, results: Array) -> Array:
+        """Return results with the ids by which `gen_f` knows its points: their row numbers where they have no other."""
+        columns = _by_name(results)
+        if "sim_id" not in columns and "_id" not in columns:
+            columns["sim_id"] = np.asarray(self.support.libE_info["H_rows"], dtype=int)
+        return from_columns(columns, len(results))
 
 
 def _declared_fields(generator: Any, gen_specs: dict[str, Any]) -> np.dtype[Any]:
@@ -256,7 +264,7 @@ def _fitted(name: str, column: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.
     """Give a column the shape of its field: a vector of length one and a scalar are the same to users."""
     if column.size != int(np.prod(shape)):
         raise ValueError(
-            f"the generator gives {name!r} the shape {column.shape[1:]} per point; its field is declared with {shape[1:]}"
+            f"the generator gives {name!r} the shape {column.shape[1:]} per point; the field has shape {shape[1:]}"
         )
     return column.reshape(shape)
 

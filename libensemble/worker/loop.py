@@ -9,11 +9,9 @@ gone.
 import copy
 import cProfile
 import logging
-import os
 import time
 import traceback
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,7 +32,6 @@ from libensemble.message_numbers import (
     calc_status_strings,
 )
 from libensemble.utils.current import current
-from libensemble.utils.loc_stack import own_directory
 from libensemble.worker.directories import CalcDirectories
 from libensemble.worker.runners import Runner
 from libensemble.worker.stats import stats_text
@@ -52,6 +49,8 @@ class WorkerSetup:
     num_workers : int
     resources, executor : object or None
         The run's; each worker makes its own from them.
+    log_level : int
+        The manager's: worker processes that are not forked do not inherit it.
     is_thread : bool
         The worker shares its process with others: it binds its objects and its directory to its thread.
     """
@@ -62,6 +61,7 @@ class WorkerSetup:
     num_workers: int
     resources: Any = None
     executor: Any = None
+    log_level: int = logging.INFO
     is_thread: bool = False
 
 
@@ -95,33 +95,34 @@ class Worker:
         if setup.is_thread:
             bind_worker(worker)
         elif self._is_logging:
-            worker_logging_config(comm, worker)
-        self._enter_workflow_directory()
-        self.executor, self.resources = self._own_objects()
-        if setup.is_thread:
-            current.bind_thread(self.executor, self.resources)
-        else:
-            current.executor, current.resources = self.executor, self.resources
+            worker_logging_config(comm, worker, setup.log_level)
         self._directories = CalcDirectories(setup.libE_specs, worker)
         self._has_directory = {tag: self._directories.active(tag) for tag in (EVAL_SIM_TAG, EVAL_GEN_TAG)}
         self._runners: dict[int, Runner] = {}
         self._stats_fmt = setup.libE_specs.get("stats_fmt") or {}
+        self.executor: Any = None
+        self.resources: Any = None
 
     def run(self) -> None:
         """Take orders until told to finish."""
-        try:
-            while True:
-                message = self.mailbox.next_message()
-                if type(message) is Order:
-                    if message.starts and not self._handle(message):
-                        break
-                elif type(message) is Signal:
-                    if message.payload == MAN_SIGNAL_FINISH:
-                        break
-                else:
-                    raise WorkerException(f"a worker does not take {type(message).__name__} messages: {message!r}")
-        finally:
-            self._leave()
+        with self._directories.home():
+            self._make_own_objects()
+            try:
+                self._take_orders()
+            finally:
+                self._leave()
+
+    def _take_orders(self) -> None:
+        while True:
+            message = self.mailbox.next_message()
+            if type(message) is Order:
+                if message.starts and not self._handle(message):
+                    return
+            elif type(message) is Signal:
+                if message.payload == MAN_SIGNAL_FINISH:
+                    return
+            else:
+                raise WorkerException(f"a worker does not take {type(message).__name__} messages: {message!r}")
 
     # ---- one order
 
@@ -134,7 +135,10 @@ class Worker:
         status: int | str = UNSET_TAG
         failure: BaseException | None = None
         try:
-            with self._place(tag, order.rows, info):
+            if self._has_directory[tag]:
+                with self._directories.enter(tag, order.rows, info.get("gen_count", 1)):
+                    returned = self._runner(tag).run(order.data, work)
+            else:
                 returned = self._runner(tag).run(order.data, work)
             output, persis_info, status = read_return(returned)
         except (Exception, SystemExit, KeyboardInterrupt) as error:
@@ -160,17 +164,13 @@ class Worker:
         if info.get("rset_team") is None:
             info["rset_team"] = []
         if self.resources is not None:
-            self.resources.worker_resources.set_rset_team(info["rset_team"])
-        if "num_procs" in info or "num_gpus" in info:
-            self._set_procs_gpus(info)
+            share = self.resources.worker_resources
+            share.set_rset_team(info["rset_team"])
+            share.set_gen_procs_gpus(info)
+        if self._takes_requests:
+            self.executor.set_gen_procs_gpus(info)
         persis_info = {} if order.persis_info is None else order.persis_info
         return {"H_fields": order.data.dtype.names, "persis_info": persis_info, "tag": order.tag, "libE_info": info}
-
-    def _set_procs_gpus(self, info: dict[str, Any]) -> None:
-        if self.resources is not None:
-            self.resources.worker_resources.set_gen_procs_gpus(info)
-        if hasattr(self.executor, "set_gen_procs_gpus"):
-            self.executor.set_gen_procs_gpus(info)
 
     def _runner(self, tag: int) -> Runner:
         runner = self._runners.get(tag)
@@ -178,11 +178,6 @@ class Worker:
             specs = self._setup.sim_specs if tag == EVAL_SIM_TAG else self._setup.gen_specs
             runner = self._runners[tag] = Runner.from_specs(specs)
         return runner
-
-    def _place(self, tag: int, rows: list[int], info: Mapping[str, Any]) -> AbstractContextManager[Any]:
-        if not self._has_directory[tag]:
-            return nullcontext()
-        return self._directories.enter(tag, rows, info.get("gen_count", 1))
 
     def _line(self, order: Order, start: float, status: int | str, tasks_before: int) -> str:
         tasks = self.executor.list_of_tasks[tasks_before:] if self.executor is not None else ()
@@ -196,8 +191,8 @@ class Worker:
 
     # ---- begin and end
 
-    def _own_objects(self) -> tuple[Any, Any]:
-        """Return an executor and resources that are this worker's alone."""
+    def _make_own_objects(self) -> None:
+        """Make an executor and resources that are this worker's alone, and bind them."""
         executor, resources = self._setup.executor, self._setup.resources
         if resources is not None:
             resources = resources.for_worker(self._setup.num_workers, self.workerID)
@@ -207,21 +202,14 @@ class Worker:
             else:
                 executor = copy.copy(executor)
                 executor.set_worker_info(self.mailbox, self.workerID)
-            if self._setup.libE_specs.get("use_workflow_dir"):
-                executor.base_dir = os.getcwd()
-        return executor, resources
-
-    def _enter_workflow_directory(self) -> None:
-        specs = self._setup.libE_specs
-        needs_own = self._setup.is_thread and (
-            specs.get("use_workflow_dir")
-            or any(CalcDirectories(specs, self.workerID).active(tag) for tag in (EVAL_SIM_TAG, EVAL_GEN_TAG))
-        )
-        if needs_own:
-            own_directory()
-        if specs.get("use_workflow_dir"):
-            Path(specs["workflow_dir_path"]).mkdir(parents=True, exist_ok=True)
-            os.chdir(specs["workflow_dir_path"])
+            if hasattr(executor, "set_resources"):
+                executor.set_resources(resources)
+        self.executor, self.resources = executor, resources
+        self._takes_requests = hasattr(executor, "set_gen_procs_gpus")
+        if self._setup.is_thread:
+            current.bind_thread(executor, resources)
+        else:
+            current.executor, current.resources = executor, resources
 
     def _kill_tasks(self) -> None:
         if hasattr(self.executor, "kill_all"):
@@ -231,7 +219,6 @@ class Worker:
         self._kill_tasks()
         for runner in self._runners.values():
             runner.shutdown()
-        self._directories.copy_back()
         if self.executor is not None:
             self.executor.comm = None
 

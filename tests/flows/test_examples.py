@@ -81,7 +81,7 @@ def test_cancelled_points_do_not_start_and_running_ones_stop(comms):
     assert len(fates) == 12
     assert sum(fate == "ended" for *_, fate in fates) == 4
     killed = [float(slept) for _, _, slept, fate in fates if fate == "killed"]
-    assert 1 <= len(killed) <= 3 and max(killed) < 15
+    assert 1 <= len(killed) <= 4 and max(killed) < 15
     assert sum(fate == "never started" for *_, fate in fates) == 8 - len(killed)
     assert float(re.search(r"took ([\d.]+) s", said)[1]) < 15
 

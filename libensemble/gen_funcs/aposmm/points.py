@@ -15,8 +15,8 @@ def update_history_dist(H, n, new_rows=None):
     Parameters
     ----------
     H : structured array
-        Changed in place. Fields `x_on_cube` (n), `f`, `sim_ended`, `local_pt`, `known_to_aposmm`, `dist_to_unit_bounds`,
-        `dist_to_better_l`, `dist_to_better_s`, `ind_of_better_l`, `ind_of_better_s`.
+        Changed in place. Fields `x_on_cube` (n), `f`, `sim_ended`, `local_pt`, `known_to_aposmm`,
+        `dist_to_unit_bounds`, `dist_to_better_l`, `dist_to_better_s`, `ind_of_better_l`, `ind_of_better_s`.
     n : int
         Dimension of the domain.
     new_rows : sequence of int, optional

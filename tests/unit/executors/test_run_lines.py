@@ -231,7 +231,8 @@ def test_a_submit_may_take_another_runner(submit, runner_type, line):
 
 def test_a_custom_run_line_is_filled_in(submit):
     custom = {"runner_name": "start --on {hostlist}"}
-    line, _ = submit(WHOLE_NODES, "custom", custom=custom, num_procs=8, num_nodes=2, extra_args="-p {procs_per_node} {x}")
+    extra = "-p {procs_per_node} {x}"
+    line, _ = submit(WHOLE_NODES, "custom", custom=custom, num_procs=8, num_nodes=2, extra_args=extra)
     assert line == "start --on n1,n2 -p 4 {x}"
 
 
@@ -353,11 +354,14 @@ def test_an_uneven_team_uses_its_largest_even_part(submit):
     assert submit({**TWO_NODES, "team": [0, 1, 4]}, "mpich", num_procs=4)[0] == "mpirun -hosts n1 -np 4 --ppn 4"
 
 
+GPUS = {"auto_assign_gpus": True}
+
+
 @pytest.mark.parametrize(
     "name, rsets, team, specs, arguments, line, env",
     [
         ("aurora", 6, [0, 1], {}, {}, "mpiexec -hosts n1 -np 34 --ppn 34", {}),
-        ("aurora", 6, [0, 1], {}, {"auto_assign_gpus": True}, "mpiexec -hosts n1 -np 2 --ppn 2", "ZE_AFFINITY_MASK=0,1"),
+        ("aurora", 6, [0, 1], {}, GPUS, "mpiexec -hosts n1 -np 2 --ppn 2", "ZE_AFFINITY_MASK=0,1"),
         (
             "aurora",
             12,
@@ -483,7 +487,11 @@ def test_gpus_asked_of_a_worker_without_gpus_are_an_error(submit):
         ("mpich", {"machinefile": "mf", "num_procs": 3}, "mpirun -machinefile mf"),
         ("srun", {"machinefile": "mf", "num_procs": 1}, "srun --ntasks 1 --nodes 1 --ntasks-per-node 1 --exact"),
         ("mpich", {"num_procs": 4, "auto_assign_gpus": True}, "mpirun -np 4 --ppn 4"),
-        ("srun", {"num_procs": 2, "num_gpus": 2}, "srun --ntasks 2 --nodes 1 --ntasks-per-node 2 --gpus-per-task 1 --exact"),
+        (
+            "srun",
+            {"num_procs": 2, "num_gpus": 2},
+            "srun --ntasks 2 --nodes 1 --ntasks-per-node 2 --gpus-per-task 1 --exact",
+        ),
     ],
 )
 def test_without_resource_management(submit, runner, arguments, line):
@@ -539,9 +547,9 @@ def test_parts_of_nodes(submit, share, arguments, line):
 
 def test_bounds_on_cores_are_kept_when_asked_for(submit):
     share = {"nodes": ["n1"], "rsets": 2, "team": [0], "enforce_worker_core_bounds": True}
-    with pytest.raises(MPIResourcesException, match="per worker.*Only 8"):
+    with pytest.raises(MPIResourcesException, match=r"per worker.*Only 8"):
         submit(share, "mpich", num_procs=9)
-    with pytest.raises(MPIResourcesException, match="on a node.*Only 16"):
+    with pytest.raises(MPIResourcesException, match=r"on a node.*Only 16"):
         submit(share, "mpich", num_procs=17)
     assert submit(share, "mpich", num_procs=9, hyperthreads=True)[0] == "mpirun -hosts n1 -np 9 --ppn 9"
 

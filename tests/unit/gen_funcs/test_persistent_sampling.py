@@ -55,7 +55,8 @@ def test_components_are_drawn_after_the_points():
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"initial_batch_size": 2.0}, "initial_batch_size"), ({"lb": [0, 0]}, "'lb'"), ({"ub": 1}, "'ub'")]
+    ("options", "message"),
+    [({"initial_batch_size": 2.0}, "initial_batch_size"), ({"lb": [0, 0]}, "'lb'"), ({"ub": 1}, "'ub'")],
 )
 def test_options_of_the_wrong_type_are_named(options, message):
     with pytest.raises(AssertionError, match=message):

@@ -96,7 +96,9 @@ def test_functions_name_their_fields():
     assert sampling.latin_hypercube_sample.outputs == [("x", float, (1,))]
 
 
-@pytest.mark.parametrize(("given", "stored"), [(None, None), ("nlopt", ["nlopt"]), (["scipy", "dfols"], ["scipy", "dfols"])])
+@pytest.mark.parametrize(
+    ("given", "stored"), [(None, None), ("nlopt", ["nlopt"]), (["scipy", "dfols"], ["scipy", "dfols"])]
+)
 def test_one_optimizer_is_a_list_of_one(given, stored):
     rc = gen_funcs.RC()
     assert rc.aposmm_optimizers is None

@@ -7,8 +7,11 @@ from gest_api.vocs import VOCS
 from libensemble.sim_funcs.gest_api_wrapper import gest_api_sim
 
 VOCS_ = VOCS(
-    variables={"a": [0, 1], "b": [0, 1]}, objectives={"f": "MINIMIZE"}, constraints={"c": ["LESS_THAN", 1]},
-    observables=["o"], constants={"k": 2.5},
+    variables={"a": [0, 1], "b": [0, 1]},
+    objectives={"f": "MINIMIZE"},
+    constraints={"c": ["LESS_THAN", 1]},
+    observables=["o"],
+    constants={"k": 2.5},
 )
 OUT = [("f", float), ("o", float), ("c", float), ("n", int)]
 
@@ -70,5 +73,5 @@ def test_a_callable_object_is_a_simulator():
 def test_what_is_missing_or_wrong_is_said():
     with pytest.raises(ValueError, match="vocs"):
         run(lambda point: {}, vocs=None)
-    with pytest.raises(TypeError, match="must return a dict .* not float: 1.0"):
+    with pytest.raises(TypeError, match=r"must return a dict .* not float: 1.0"):
         run(lambda point: 1.0)

@@ -34,7 +34,9 @@ CHWIRUT_FILE = Path(__file__).parents[3] / "examples" / "data" / "NIST_StRD_Chwi
 
 def rows(x, **fields):
     x = np.atleast_2d(np.asarray(x, dtype=float))
-    H = np.zeros(len(x), dtype=[("x", float, (x.shape[1],)), *((name, np.asarray(v).dtype) for name, v in fields.items())])
+    H = np.zeros(
+        len(x), dtype=[("x", float, (x.shape[1],)), *((name, np.asarray(v).dtype) for name, v in fields.items())]
+    )
     H["x"] = x
     for name, values in fields.items():
         H[name] = values
@@ -57,12 +59,16 @@ class TestSixHumpCamel:
     def test_the_gradient_is_the_derivative(self):
         x = (1.1, -0.4)
         npt.assert_allclose(
-            six_hump_camel.six_hump_camel_grad(x), gradient_by_differences(six_hump_camel.six_hump_camel_func, x), atol=1e-6
+            six_hump_camel.six_hump_camel_grad(x),
+            gradient_by_differences(six_hump_camel.six_hump_camel_func, x),
+            atol=1e-6,
         )
 
     def test_every_row_is_evaluated_with_its_gradient(self):
         H = rows([[0, 1, 99], [1, 1, 99]])
-        H_o, info = six_hump_camel.six_hump_camel(H, {"a": 1}, {"out": [("f", float), ("grad", float, 2)], "user": {}}, {})
+        H_o, info = six_hump_camel.six_hump_camel(
+            H, {"a": 1}, {"out": [("f", float), ("grad", float, 2)], "user": {}}, {}
+        )
         npt.assert_allclose(H_o["f"], [0, 3.2333333333333334])
         npt.assert_allclose(H_o["grad"][1], [2.6, 9])
         assert info == {"a": 1}
@@ -205,7 +211,9 @@ class TestBorehole:
         x = borehole.gen_borehole_input(50)
         uniform = [0, 1, 2, 3, 6, 7]
         assert x.shape == (50, 8)
-        assert np.all(x[:, uniform] >= borehole.bounds[uniform, 0]) and np.all(x[:, uniform] <= borehole.bounds[uniform, 1])
+        assert np.all(x[:, uniform] >= borehole.bounds[uniform, 0]) and np.all(
+            x[:, uniform] <= borehole.bounds[uniform, 1]
+        )
         np.random.seed(1)
         npt.assert_array_equal(x[:, 0], np.random.uniform(63070, 115600, 50))
 
@@ -213,7 +221,9 @@ class TestBorehole:
 class TestSurmise:
     def test_spot_values(self):
         assert surmise_test_function.borehole_true([0.5, 0.5, 1])[0] == pytest.approx(37.91220458)
-        assert surmise_test_function.borehole_model([0.5, 0.5, 1], [0.1, 0.2, 0.3, 0.4])[0, 0] == pytest.approx(50.41972176)
+        assert surmise_test_function.borehole_model([0.5, 0.5, 1], [0.1, 0.2, 0.3, 0.4])[0, 0] == pytest.approx(
+            50.41972176
+        )
 
     def test_the_model_is_a_matrix_of_inputs_and_parameters(self):
         x, theta = np.random.default_rng(0).uniform(size=(3, 3)), np.random.default_rng(1).uniform(size=(2, 4))
@@ -242,7 +252,9 @@ def test_norm_of_vectors_and_scalars():
 
 def test_periodic_function_has_its_minima():
     lb, width = np.array([0, -np.pi / 2]), 2 * np.pi
-    H_o, _ = periodic_wrapper(rows(lb + width * np.array([[0.75, 0.25], [0.25, 0.75]])), {}, {"out": [("f", float)]}, {})
+    H_o, _ = periodic_wrapper(
+        rows(lb + width * np.array([[0.75, 0.25], [0.25, 0.75]])), {}, {"out": [("f", float)]}, {}
+    )
     npt.assert_allclose(H_o["f"], -1)
 
 

@@ -5,7 +5,7 @@ import pytest
 from gest_api.vocs import VOCS
 from pydantic import ValidationError
 
-from libensemble.specs import GenSpecs, SimSpecs
+from libensemble.specs import GenSpecs, SimSpecs, input_fields, output_data
 
 FULL = VOCS(
     variables={"x": [0, 1], "y": [0, 2]},
@@ -60,6 +60,17 @@ def test_a_generator_that_gives_ids_gets_them_back_but_not_at_the_start():
 def test_explicit_fields_win():
     spec = GenSpecs(generator=Suggests(), vocs=FULL, outputs=[("mine", int)], persis_in=["mine"], inputs=["other"])
     assert (spec.outputs, spec.persis_in, spec.inputs) == ([("mine", int)], ["mine"], ["other"])
+
+
+def test_a_vocs_stated_in_the_specs_beats_decorators_on_the_function():
+    @input_fields(["vector"])
+    @output_data([("vector", float, (2,))])
+    def decorated(H):
+        return H
+
+    assert SimSpecs(sim_f=decorated, vocs=FULL).inputs == ["x", "y", "c"]
+    generator = GenSpecs(gen_f=decorated, vocs=FULL)
+    assert generator.outputs == [("x", float), ("y", float), ("c", float)] and generator.inputs == ["vector"]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,11 @@ def test_an_empty_list_gives_no_rows_of_the_given_fields():
 def test_values_decide_the_types_when_none_are_given():
     array = list_dicts_to_np([{"s": "abc", "n": 1, "v": 0.5, "b": True, "sim_id": 3}])
     assert [array.dtype[name] for name in ("s", "n", "v", "b", "sim_id")] == [
-        np.dtype("U4"), np.dtype(int), np.dtype(float), np.dtype(bool), np.dtype(int),
+        np.dtype("U4"),
+        np.dtype(int),
+        np.dtype(float),
+        np.dtype(bool),
+        np.dtype(int),
     ]
 
 
@@ -108,8 +112,10 @@ def test_no_mapping_and_no_array_return_the_argument_itself():
 
 
 def test_fields_outside_the_mapping_are_carried_along():
-    array = np.array([(1.0, 2.0, 3.0, "t", [7, 8])],
-                     dtype=[("core", float), ("edge", float), ("f", float), ("task", "U3"), ("v", int, (2,))])
+    array = np.array(
+        [(1.0, 2.0, 3.0, "t", [7, 8])],
+        dtype=[("core", float), ("edge", float), ("f", float), ("task", "U3"), ("v", int, (2,))],
+    )
     mapped = map_numpy_array(array, MAPPING)  # has an objective literally called f, and no energy
     assert mapped.dtype.names == ("x", "f", "task", "v")
     npt.assert_array_equal(mapped["x"], [[1.0, 2.0]])
@@ -132,13 +138,29 @@ def test_a_name_that_is_also_its_field_is_split_once():
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 points = st.lists(
-    st.fixed_dictionaries({
-        "core": finite, "edge": finite, "energy": finite, "count": st.integers(-(2**62), 2**62), "task": st.text("abc", max_size=5),
-        "vector": st.tuples(finite, finite, finite), "_id": st.integers(0, 1000),
-    }),
-    min_size=1, max_size=6,
+    st.fixed_dictionaries(
+        {
+            "core": finite,
+            "edge": finite,
+            "energy": finite,
+            "count": st.integers(-(2**62), 2**62),
+            "task": st.text("abc", max_size=5),
+            "vector": st.tuples(finite, finite, finite),
+            "_id": st.integers(0, 1000),
+        }
+    ),
+    min_size=1,
+    max_size=6,
 )
-DTYPE = [("core", float), ("edge", float), ("energy", float), ("count", int), ("task", "U5"), ("vector", float, (3,)), ("_id", int)]
+DTYPE = [
+    ("core", float),
+    ("edge", float),
+    ("energy", float),
+    ("count", int),
+    ("task", "U5"),
+    ("vector", float, (3,)),
+    ("_id", int),
+]
 
 
 @given(points)

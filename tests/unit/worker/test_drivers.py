@@ -38,12 +38,12 @@ class Recorder:
         self.ended += 1
 
 
-def run(generator, answer=None, out=SCALARS, calc_in=None, batch_size=4, **specs):
+def run(generator, answer=None, out=SCALARS, calc_in=None, idle_workers=4, **specs):
     answer = answer or evaluating(lambda points: np.zeros(len(points)), rounds=3)
     mailbox = ScriptedMailbox(answer, num_workers=2)
     persis_info = {"untouched": 1}
     specs = {"out": out, "vocs": None, **specs}
-    returned = drive(generator, specs, calc_in, persis_info, {"comm": mailbox, "batch_size": batch_size})
+    returned = drive(generator, specs, calc_in, persis_info, {"comm": mailbox, "batch_size": idle_workers})
     assert returned == (None, persis_info, FINISHED_PERSISTENT_GEN_TAG) and persis_info == {"untouched": 1}
     return mailbox
 
@@ -77,7 +77,7 @@ class TestBatchSizes:
 
     def test_without_a_word_on_size_there_is_a_point_per_worker(self):
         generator = Recorder()
-        run(generator, batch_size=None)
+        run(generator, idle_workers=None)
         assert generator.asked[0] == 2
 
     def test_fewer_points_or_none_are_sent_as_they_are(self):
@@ -173,11 +173,11 @@ class TestAnyGenerator:
         npt.assert_array_equal(run(Bare(), out=[("x", float, 2)]).sent[0]["x"], np.ones((4, 2)))
 
     def test_no_suggest_is_said(self):
-        with pytest.raises(TypeError, match="suggest.* object"):
+        with pytest.raises(TypeError, match=r"suggest.* object"):
             run(object())
 
     def test_fields_must_be_declared(self):
-        with pytest.raises(ValueError, match="Recorder generate.* vocs, or outputs"):
+        with pytest.raises(ValueError, match=r"Recorder generate.* vocs, or outputs"):
             run(Recorder(), out=[])
 
     def test_fields_may_be_declared_by_the_generator(self):
@@ -232,7 +232,7 @@ class TestArrayGenerators:
         assert run(More(VOCS_), out=SCALARS).sent[0].dtype.names == ("a", "b", "local_pt")
 
     def test_a_vector_of_the_wrong_length_is_named(self):
-        with pytest.raises(ValueError, match=r"'x' the shape \(2,\) per point; its field is declared with \(3,\)"):
+        with pytest.raises(ValueError, match=r"'x' the shape \(2,\) per point; the field has shape \(3,\)"):
             run(Arrays(VOCS_), out=[("x", float, (3,))])
 
     def test_updates_leave_the_state_as_it_is(self):
@@ -254,14 +254,15 @@ def gen_f(H, persis_info, gen_specs, libE_info):
     """Send three points per round and one request to cancel; end by itself after the given number of rounds."""
     support = PersistentSupport(libE_info, EVAL_GEN_TAG)
     tag, rounds = None, 0
-    persis_info["told"] = []
+    persis_info["told"], persis_info["rows"] = [], []
     while tag not in (STOP_TAG, PERSIS_STOP) and rounds < gen_specs["user"]["rounds"]:
         rounds += 1
         points = np.zeros(3, dtype=gen_specs["out"])
         points["x"] = rounds
         support.request_cancel_sim_ids([rounds])
-        tag, _, calc_in = support.send_recv(points)
+        tag, Work, calc_in = support.send_recv(points)
         if calc_in is not None:
+            persis_info["rows"].append(Work["libE_info"]["H_rows"].tolist())
             persis_info["told"].append(calc_in["x"].tolist())
         if gen_specs["user"].get("fails"):
             raise KeyError("lost")
@@ -299,6 +300,15 @@ class TestBackgroundGenerators:
         with pytest.raises(RemoteException, match="KeyError: 'lost'") as caught:
             run(self.generator(rounds=9, fails=True), evaluating(lambda points: points["a"], rounds=99))
         assert "gen_f" in caught.value.exc
+
+    def test_results_without_ids_are_known_by_their_row(self):
+        def answer(points, number):
+            data = np.zeros(2, dtype=[("a", float), ("b", float), ("f", float)])
+            return Rows(data, [7, 8]) if number == 1 else Stop()
+
+        generator = self.generator(rounds=99)
+        run(generator, answer)
+        assert generator.export()[1]["rows"] == [[7, 8]]
 
     def test_an_answer_without_rows_is_handed_on(self):
         def answer(points, number):
