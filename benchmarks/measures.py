@@ -101,14 +101,14 @@ def many_rows(effort: Effort) -> Iterator[Line]:
     """Cost of a simulation when the history is long, against a short one; the same number of simulations."""
     section = f"cost per simulation, {effort.rows:,} rows : {_FEW:,} rows, comms local"
     target = Target("<=", 1.2)
-    rounds = 2 * effort.rounds + 1  # these trials are short
+    same = ("--sims", _FEW, "--repeat", 7)  # these runs are short: each trial is the median of some
     for name, option, least in (("rows that wait", "--batch", _FEW), ("rows that are done", "--finished", 0)):
         done = in_turns(
             {
-                "many": partial(_script, sys.executable, "--sims", _FEW, option, effort.rows - (_FEW - least)),
-                "few": partial(_script, sys.executable, "--sims", _FEW, option, least),
+                "many": partial(_script, sys.executable, *same, option, effort.rows - (_FEW - least)),
+                "few": partial(_script, sys.executable, *same, option, least),
             },
-            rounds,
+            effort.rounds,
         )
         few, many = ([1e6 / rate for rate in _rates(done[key])] for key in ("few", "many"))
         yield Line(section, f"{name}: {_FEW:,}", "us", Spread.of(few))

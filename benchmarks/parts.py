@@ -50,7 +50,7 @@ def allocation(history: History, alloc_f: Callable[..., Any] | None = None) -> C
     """Return a function that makes one allocation call: worker 1 is busy, worker 2 idle, and rows wait."""
     alloc_f = alloc_f or lookup(DEFAULT_ALLOC_F)
     roster = Roster(2)
-    roster.sent(1, EVAL_SIM_TAG, False, False, None)
+    roster.sent(1, EVAL_SIM_TAG)
     sim_specs, gen_specs = {"in": ["x"], "out": _SIM_OUT}, {"in": [], "out": _GEN_OUT, "user": {}}
     alloc_specs: dict[str, Any] = {"alloc_f": alloc_f, "user": {"num_active_gens": 1}}
     persis_info: dict[Any, Any] = {1: {}, 2: {}}

@@ -39,7 +39,8 @@ apt_install() {
         as_root=(sudo)
     fi
     say "installing with apt-get: $*"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq </dev/null
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq </dev/null ||
+        say "apt-get update complained; trying with the package lists there are"
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" </dev/null
 }
 

@@ -3,8 +3,8 @@
     validate -> open logs -> History -> start workers -> Manager.run -> join workers -> close logs
 """
 
-import cProfile
 import contextlib
+import cProfile
 import logging
 import os
 import socket
@@ -323,7 +323,8 @@ def _log_and_raise(run: Run, history: History | None, error: Exception) -> None:
         facts = (error.args,)
     saved = _save_at_abort(run, history)
     hint = "" if run.libE_specs["disable_log_files"] else " See ensemble.log for details."
-    raise LoggedException(*facts, f"See error details above.{hint}{saved}") from error
+    # The log has shown the error with its traceback; it stays in `__context__`, but is not shown again.
+    raise LoggedException(*facts, f"See error details above.{hint}{saved}") from None
 
 
 def _save_at_abort(run: Run, history: History | None) -> str:

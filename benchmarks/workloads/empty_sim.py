@@ -67,6 +67,9 @@ def stated_options():
     parser.add_argument("--batch", type=int, help="points per call of the generator (default: as many as simulations)")
     parser.add_argument("--finished", type=int, default=0, help="rows of earlier, finished simulations to begin with")
     parser.add_argument(
+        "--repeat", type=int, default=1, help="calls of libE, of which the median one is told (default: 1)"
+    )
+    parser.add_argument(
         "--style",
         choices=list(SIMULATORS),
         default="plain",
@@ -96,24 +99,26 @@ def run(options):
     return H[options.finished :], wall, used
 
 
-def main():
-    rows, wall, used = run(stated_options())
+def measured(options):
+    rows, wall, used = run(options)
     ended = np.sort(rows["sim_ended_time"][rows["sim_ended"]])
     first_start = rows["sim_started_time"].min()
     marks = ended[np.linspace(0, len(ended) - 1, 11).astype(int)]
     marks[0] = first_start
-    print(
-        json.dumps(
-            {
-                "sims": len(ended),
-                "seconds": float(ended[-1] - first_start),
-                "wall": wall,
-                "manager": used[0],
-                "workers": used[1],
-                "windows": np.diff(marks).tolist(),
-            }
-        )
-    )
+    return {
+        "sims": len(ended),
+        "seconds": float(ended[-1] - first_start),
+        "wall": wall,
+        "manager": used[0],
+        "workers": used[1],
+        "windows": np.diff(marks).tolist(),
+    }
+
+
+def main():
+    options = stated_options()
+    runs = sorted((measured(options) for _ in range(options.repeat)), key=lambda figures: figures["seconds"])
+    print(json.dumps(runs[len(runs) // 2]))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,7 @@ class ProcessTeam(Team):
             process.start()
             there.close()
             self._processes[worker] = process
-            self.hub.add_link(worker, here, process.sentinel, lambda worker=worker: self._parting(worker))
+            self.hub.add_link(worker, here, process.sentinel, partial(self._parting, worker))
 
     def join(self, timeout: float) -> list[int]:
         """Wait up to `timeout` seconds per worker, then terminate, then kill; return who had to be ended."""

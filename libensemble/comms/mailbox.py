@@ -56,7 +56,9 @@ class Mailbox:
             raise TypeError(f"a message to the manager is a dict with key 'calc_out', not {type(payload).__name__}")
         kind = payload.get("calc_type") or tag
         if kind not in (EVAL_SIM_TAG, EVAL_GEN_TAG):
-            raise TypeError(f"a message to the manager needs tag {EVAL_SIM_TAG} (sim) or {EVAL_GEN_TAG} (gen), not {tag!r}")
+            raise TypeError(
+                f"a message to the manager needs tag {EVAL_SIM_TAG} (sim) or {EVAL_GEN_TAG} (gen), not {tag!r}"
+            )
         info = payload.get("libE_info") or {}
         rows = [int(row) for row in np.atleast_1d(info.get("H_rows", []))] if kind == EVAL_SIM_TAG else None
         self._comm.send(
@@ -156,5 +158,7 @@ def checked_output(output: Any) -> Any:
         return np.zeros(0, dtype=[("sim_id", int)])
     if not isinstance(output, np.ndarray) or output.dtype.names is None:
         kind = f"an array of type {output.dtype}" if isinstance(output, np.ndarray) else f"a {type(output).__name__}"
-        raise TypeError(f"a user function returned {kind}; its output must be a NumPy structured array (see 'out' in its specs)")
+        raise TypeError(
+            f"a user function returned {kind}; its output must be a NumPy structured array (see 'out' in its specs)"
+        )
     return np.atleast_1d(output)

@@ -34,21 +34,20 @@ class Encoder:
 
     def encode(self, message: Message) -> list[Any]:
         """Return the frame of `message` as a list of one or two bytes-like objects, to be sent in order."""
-        kind = type(message)
         body: Any = b""
-        if kind is Order:
+        if isinstance(message, Order):
             tag, rows, data, persis_info, info, starts = message
             reference, body, count = self._reference(data)
             persis_info = self._persis_post.packed(persis_info)
             head: tuple[Any, ...] = (_ORDER, tag, rows, reference, count, persis_info, info, starts)
-        elif kind is Report:
-            report_kind, status, data, persis_info, *rest = message
+        elif isinstance(message, Report):
+            report_kind, status, output, persis_info, *rest = message
             if persis_info is not None and self._persis_post.is_unchanged(persis_info):
                 persis_info = None
-            reference, body, count = (None, b"", 0) if data is None else self._reference(data)
+            reference, body, count = (None, b"", 0) if output is None else self._reference(output)
             head = (_REPORT, report_kind, status, reference, count, persis_info, *rest)
         else:
-            head = (_CODES[kind], *message)
+            head = (_CODES[type(message)], *message)
         packed = pickle.dumps(head, 5)
         header = HEADER.pack(len(packed), len(body))
         if len(body) <= _SMALL:
@@ -71,7 +70,7 @@ class Encoder:
             return (_PICKLED, data), b"", len(data)
         if data.nbytes <= _SMALL:
             return reference, data.tobytes(), len(data)
-        return reference, memoryview(np.ascontiguousarray(data).view(np.uint8)), len(data)
+        return reference, np.ascontiguousarray(data).view(np.uint8).data, len(data)
 
 
 class Decoder:

@@ -254,13 +254,13 @@ class Agenda:
 
     def _pop(self) -> int | None:
         """Take the best waiting row from the queue, dropping entries that are out of date."""
-        queue, cancelled = self._queue, self._columns["cancel_requested"]
+        queue, waiting, offered = self._queue, self._waiting, self._offered
         while queue:
             entry = heappop(queue)
-            row = entry[1] if self._has_priority else entry
-            if row not in self._waiting or row in self._offered:
+            row: int = entry[1] if self._has_priority else entry
+            if row not in waiting or row in offered:
                 continue
-            if cancelled[row]:
+            if self._columns["cancel_requested"][row]:
                 self._put_aside(row)
             elif self._has_priority and entry[0] != self._key(row):
                 self._push(row)  # its priority was changed after it was queued

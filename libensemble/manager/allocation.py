@@ -169,13 +169,10 @@ class Allocator:
         """Return the resource sets of an order: those chosen, or else the worker's own."""
         if team is not None:
             return [int(rset) for rset in team]
-        return [] if self._ledger.roster.persistent(worker) else self._default_team(worker)
-
-    def _default_team(self, worker: int) -> list[int]:
-        if worker == 0:
+        if self._ledger.roster.persistent(worker):
             return []
-        rset = self._resources.index_list[worker - 1]
-        return [] if rset is None else [rset]
+        own: list[int] = self._resources.default_team(worker)
+        return own
 
     def _protected_values(self, H: npt.NDArray[np.void]) -> dict[str, npt.NDArray[Any]]:
         return {name: H[name].copy() for name in protected_libE_fields}

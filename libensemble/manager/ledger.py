@@ -71,6 +71,7 @@ class Ledger:
         self._resources = resource_manager
         self._write_stats, self._relay = write_stats, relay
         self._rows_given: dict[int, list[int]] = {}
+        self._teams: dict[int, list[int]] = {}  # resource sets that workers hold
         self._fruitless_calls = 0
 
     # ---- letters in
@@ -170,8 +171,9 @@ class Ledger:
         self._free(worker)
 
     def _free(self, worker: int) -> None:
-        if self._resources is not None:
-            self._resources.free_rsets(worker)
+        team = self._teams.pop(worker, None)
+        if team is not None:
+            self._resources.free_rsets(worker, team)
 
     # ---- orders out
 
@@ -183,8 +185,9 @@ class Ledger:
         starts = not self.roster.persistent(worker)
         if rset_team is not None:
             info["rset_team"] = rset_team
-            if starts and self._resources is not None:
+            if starts and rset_team and self._resources is not None:
                 self._resources.assign_rsets(rset_team, worker)
+                self._teams[worker] = rset_team
         data = self.history.cut(rows, work["H_fields"])
         if tag == EVAL_GEN_TAG:
             self.history.inform(rows, now)

@@ -70,7 +70,7 @@ class Roster:
         return self.array[key]
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self.array[self._index(key) if isinstance(key, (int, np.integer)) else key] = value
+        self.array[self._index(int(key)) if isinstance(key, (int, np.integer)) else key] = value
 
     def __len__(self) -> int:
         return len(self.array)

@@ -277,7 +277,9 @@ def _with_gpus(request: Request, ground: _Ground) -> tuple[Request, int | None]:
     nodes = request.nodes or _nodes_for(request, ground)
     gpus = ground.gpus_per_node
     if request.gpus != ALL_GPUS:
-        gpus = _within(request.gpus // nodes, gpus)
+        if request.gpus // nodes > gpus:
+            logger.info("Asked for more GPUs per node than available - max gpus per node (%d) will be used", gpus)
+        gpus = min(request.gpus // nodes, gpus)
     procs, per_node = request.procs, request.procs_per_node
     if not (procs or per_node):
         rassert(
@@ -300,12 +302,6 @@ def _nodes_for(request: Request, ground: _Ground) -> int:
     if request.procs_per_node:
         return max(1, request.procs // request.procs_per_node)
     return min(request.procs, len(ground.nodes))
-
-
-def _within(asked: int, available: int) -> int:
-    if asked > available:
-        logger.info("Asked for more GPUs per node than available - max gpus per node (%d) will be used", available)
-    return min(asked, available)
 
 
 def task_partition(

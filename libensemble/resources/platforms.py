@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from libensemble.errors import PlatformException
+from libensemble.logger import MANAGER_WARNING
 
 __all__ = [
     "Aurora",
@@ -48,7 +49,6 @@ GPU_SETTING_TYPES = ("runner_default", "env", "option_gpus_per_node", "option_gp
 _DOMAIN_COMMAND = "hostname -d"
 _DOMAIN_TIME_LIMIT = 2.0  # seconds
 _BATCH_TOOLS = ("sbatch", "qsub", "bsub")
-_MANAGER_WARNING = 35  # the level of that name in libensemble.logger: shown on stderr, too
 
 
 class Platform(BaseModel):
@@ -253,7 +253,7 @@ def _partition_of(system: str, name_for: Any) -> str:
     if partition:
         return name_for(partition)
     logger.log(
-        _MANAGER_WARNING,
+        MANAGER_WARNING,
         "%s was detected, but SLURM_JOB_PARTITION is not set (is this a login node?): "
         "only what holds for all of its partitions is assumed",
         system,

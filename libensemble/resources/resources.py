@@ -98,9 +98,16 @@ class Resources(metaclass=_Door):
         """Tell on which nodes the manager and workers run; in dedicated mode these are kept free."""
         self.glob_resources.add_comm_info(libE_nodes)
 
-    def set_resource_manager(self, num_workers: int) -> None:
-        """Open the manager's books: all sets are free."""
-        self.resource_manager = ResourceManager(num_workers, self.glob_resources)
+    def set_resource_manager(self, num_workers: int, worker_hosts: Mapping[int, str] | None = None) -> None:
+        """Open the manager's books: all sets are free.
+
+        Parameters
+        ----------
+        num_workers : int
+        worker_hosts : mapping of int to str, optional
+            Where each worker runs, if workers shall have sets on their own nodes.
+        """
+        self.resource_manager = ResourceManager(num_workers, self.glob_resources, worker_hosts)
 
     def set_worker_resources(self, num_workers: int, workerid: int) -> None:
         """Make this object that of a worker."""
@@ -188,6 +195,12 @@ class GlobalResources:
     @cached_property
     def logical_cores_avail_per_node(self) -> int:
         """Logical cores of a node."""
+        if self._cores[0] == self._cores[1] and str(self.env_resources.scheduler).startswith("LSF"):
+            logger.warning(
+                "Logical cores are taken to be the physical ones (%d): LSF does not tell them. State them by "
+                "libE_specs['resource_info']['cores_on_node'] or by a platform",
+                self._cores[1],
+            )
         return self._cores[1]
 
     @cached_property

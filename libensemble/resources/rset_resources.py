@@ -9,7 +9,7 @@ may start a process.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -223,3 +223,19 @@ def _grouped(
         groups.append((groups[-1] if groups else 0) + (not same_group))
     gpus = [pos < min(map(gpus_on, nodes)) for nodes, pos in zip(split_list, positions)]
     return groups, slots, gpus
+
+
+def near_workers(
+    index_list: Sequence[int | None], worker_hosts: Mapping[int, str], split_list: Sequence[list[str]]
+) -> list[int | None]:
+    """The same sets for the same workers, but each worker's on its own node where that is possible."""
+    takers = [worker for worker, index in enumerate(index_list, start=1) if index is not None]
+    free = dict.fromkeys(range(len(split_list)))
+    given: dict[int, int] = {}
+    for worker in takers:
+        near = next((index for index in free if worker_hosts.get(worker) in split_list[index]), None)
+        if near is not None:
+            given[worker] = near
+            del free[near]
+    rest = iter(free)
+    return [(given[w] if w in given else next(rest)) if w in takers else None for w in range(1, len(index_list) + 1)]

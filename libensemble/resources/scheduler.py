@@ -34,7 +34,7 @@ class ResourceScheduler:
         `group`, `slot`, `gpus`) will do.
     sched_opts : mapping, optional
         `split2fit` (True): a request that does not fit on the fewest nodes may be split over more of them.
-        `match_slots` (True): a request over several nodes gets the same slots on each.
+        `match_slots` (as the platform says, else True): a request over several nodes gets the same slots on each.
     """
 
     def __init__(self, user_resources: Any = None, sched_opts: Mapping[str, Any] | None = None) -> None:
@@ -44,7 +44,7 @@ class ResourceScheduler:
                 "There are no resources to schedule: resource management is off, or Resources.set_resource_manager() "
                 "was not called"
             )
-        options = sched_opts or {}
+        options = {**getattr(self.resources, "scheduler_defaults", {}), **(sched_opts or {})}
         self.split2fit = bool(options.get("split2fit", True))
         self.match_slots = bool(options.get("match_slots", True))
         self.log_msg: str | None = None

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from libensemble.errors import ResourceManagerException, WorkerResourcesException
 from libensemble.resources.gpu_detect import set_mask
-from libensemble.resources.rset_resources import RSetResources, positions_on_node
+from libensemble.resources.rset_resources import RSetResources, near_workers, positions_on_node
 from libensemble.resources.slot_matching import Layout
 
 __all__ = ["ResourceManager", "ResourceManagerException", "WorkerResources", "WorkerResourcesException"]
@@ -32,6 +32,8 @@ class ResourceManager(RSetResources):
     ----------
     num_workers : int
     resources : GlobalResources
+    worker_hosts : mapping of int to str, optional
+        Where each worker runs. A worker's default set is then one on its own node, if there is one left.
 
     Attributes
     ----------
@@ -43,7 +45,7 @@ class ResourceManager(RSetResources):
 
     man_rset_dtype = [*RSetResources.rset_dtype, ("assigned", int)]  # noqa: RUF012 -- read as a dtype, never changed
 
-    def __init__(self, num_workers: int, resources: Any) -> None:
+    def __init__(self, num_workers: int, resources: Any, worker_hosts: Mapping[int, str] | None = None) -> None:
         super().__init__(num_workers, resources)
         if self.total_num_rsets and not self.even_assignment(self.num_nodes, self.total_num_rsets):
             logger.warning(
@@ -53,6 +55,8 @@ class ResourceManager(RSetResources):
             )
         zero_workers = list(self._glob.zero_resource_workers or [])
         self.index_list = self.get_index_list(num_workers, self.total_num_rsets, zero_workers)
+        if worker_hosts:
+            self.index_list = near_workers(self.index_list, worker_hosts, self.split_list)
         self._assigned: npt.NDArray[Any] = np.full(self.total_num_rsets, FREE)
 
     @cached_property
@@ -64,6 +68,11 @@ class ResourceManager(RSetResources):
         rsets["assigned"] = self._assigned
         self._assigned = rsets["assigned"]  # one truth from here on
         return rsets
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if "rsets" in state:
+            self._assigned = self.rsets["assigned"]  # a view again, where two arrays have travelled
 
     @cached_property
     def rset_layout(self) -> Layout:
@@ -107,6 +116,12 @@ class ResourceManager(RSetResources):
         """Whether all groups have the same size."""
         return len(self.ngroups_by_size) <= 1
 
+    @property
+    def scheduler_defaults(self) -> dict[str, Any]:
+        """What the platform says about choosing sets, where the user does not."""
+        update = getattr(self._glob, "update_scheduler_opts", None)
+        return update({}) if update else {}
+
     def default_team(self, worker_id: int) -> list[int]:
         """The sets that a worker has where an order names none; none for worker 0 and zero-resource workers."""
         if not 0 < worker_id <= len(self.index_list):
@@ -134,9 +149,12 @@ class ResourceManager(RSetResources):
         for index in team:
             self._assigned[index] = worker_id
 
-    def free_rsets(self, worker: int | None = None) -> None:
-        """Free the sets of a worker, or of all."""
-        if worker is None:
+    def free_rsets(self, worker: int | None = None, rset_team: Iterable[int] | None = None) -> None:
+        """Free the sets of a worker, or of all; who knows which ones they are (`rset_team`) saves a search."""
+        if rset_team is not None:
+            for index in rset_team:
+                self._assigned[index] = FREE
+        elif worker is None:
             self._assigned[:] = FREE
         else:
             self._assigned[self._assigned == worker] = FREE

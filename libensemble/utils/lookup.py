@@ -28,9 +28,9 @@ def lookup(name: str) -> Any:
         missing = error.name or ""
         if module_name != missing and not module_name.startswith(missing + "."):
             raise  # the module exists, but something that it imports does not
-        outer, _, inner = module_name.rpartition(".")
-        if not outer:
-            raise ModuleNotFoundError(f"No module named {module_name!r}, needed for {name!r}", name=module_name) from error
+        if "." not in module_name:
+            message = f"No module named {module_name!r}, needed for {name!r}"
+            raise ModuleNotFoundError(message, name=module_name) from error
         return getattr(lookup(module_name), attribute)  # a class's attribute, for one
     try:
         return getattr(module, attribute)

@@ -55,8 +55,8 @@ class WorkerSetup:
         The worker shares its process with others: it binds its objects and its directory to its thread.
     """
 
-    sim_specs: Mapping[str, Any]
-    gen_specs: Mapping[str, Any]
+    sim_specs: dict[str, Any]
+    gen_specs: dict[str, Any]
     libE_specs: Mapping[str, Any]
     num_workers: int
     resources: Any = None
@@ -102,6 +102,7 @@ class Worker:
         self._stats_fmt = setup.libE_specs.get("stats_fmt") or {}
         self.executor: Any = None
         self.resources: Any = None
+        self._takes_requests = False  # does the executor want to know what a generator asked for?
 
     def run(self) -> None:
         """Take orders until told to finish."""
@@ -242,7 +243,7 @@ def read_return(returned: Any) -> tuple[Any, Any, int | str]:
         )
     output = checked_output(returned[0])
     persis_info: Any = None
-    status: int | str = UNSET_TAG
+    status: Any = UNSET_TAG
     if len(returned) == 3:
         persis_info, status = returned[1], returned[2]
     elif len(returned) == 2:

@@ -28,13 +28,13 @@ class Runner:
         `sim_specs` or `gen_specs`, as user functions see them.
     """
 
-    def __init__(self, specs: Mapping[str, Any]) -> None:
+    def __init__(self, specs: dict[str, Any]) -> None:
         self.specs = specs
         self.f: Callable[..., Any] = specs.get("sim_f") or specs.get("gen_f")  # type: ignore[assignment]
         self._count = argument_count(self.f) if callable(self.f) else 0
 
     @classmethod
-    def from_specs(cls, specs: Mapping[str, Any]) -> "Runner":
+    def from_specs(cls, specs: dict[str, Any]) -> "Runner":
         """Return the runner that these specs ask for.
 
         Raises
@@ -68,7 +68,7 @@ class ThreadRunner(Runner):
     The thread sees the worker's own executor and resources; an exception in it is raised here unchanged.
     """
 
-    def __init__(self, specs: Mapping[str, Any]) -> None:
+    def __init__(self, specs: dict[str, Any]) -> None:
         super().__init__(specs)
         self._inner = GeneratorRunner(specs) if specs.get("generator") is not None else Runner(specs)
 

@@ -223,10 +223,9 @@ def test_a_worker_that_cannot_unpack_its_work_says_why(running, how):
     assert "no module named user_code" in failure.message
 
 
-def test_log_lines_travel_with_the_letters(running, kind):
-    if kind == "threads":
-        pytest.skip("threads of the manager's process log directly; tests/unit/comms/test_logs.py has their lines")
-    team = running(kind, comm_work.log_and_report, [1])
+@pytest.mark.parametrize("how", PROCESS_TEAMS)  # threads of the manager's process log directly
+def test_log_lines_travel_with_the_letters(running, how):
+    team = running(how, comm_work.log_and_report, [1])
     line = collect(team, 1, LogLine)[0][1]
     assert (line.level, line.name) == (logging.WARNING, "libensemble.test")
     assert "from 1: text" in line.text

@@ -1,5 +1,7 @@
 """Field lists, known minima and first states that calling scripts of others import from here."""
 
+from typing import Any
+
 import numpy as np
 
 six_hump_camel_minima = np.array(
@@ -44,7 +46,7 @@ aposmm_gen_out = [*uniform_or_localopt_gen_out[1:], ("paused", bool)]
 persis_info_1 = {"next_to_give": 0, "total_gen_calls": 0, "last_worker": 0}
 """First state of the allocation functions that walk through the rows."""
 
-persis_info_2 = {
+persis_info_2: dict[Any, Any] = {
     **persis_info_1,
     "H_len": 0,
     "need_to_give": set(),
@@ -59,5 +61,5 @@ persis_info_2 = {
 }
 """First state of `fast_alloc_and_pausing`."""
 
-persis_info_3 = {"last_worker": 0, 0: {"active_runs": set(), "run_order": {}, "total_runs": 0}}
+persis_info_3: dict[Any, Any] = {"last_worker": 0, 0: {"active_runs": set(), "run_order": {}, "total_runs": 0}}
 """First state of a generator that advances several local runs itself."""

@@ -16,7 +16,7 @@ OUT = [("x", float, 1), ("x_on_cube", float, 1), *uniform_or_localopt_gen_out]
 
 @pytest.fixture(params=[False, True], ids=["roster", "plain"])
 def make_rig(request):
-    def make(workers=4, rk_const=2.0, **kwargs):
+    def make(workers=3, rk_const=2.0, **kwargs):
         return AllocRig(
             start_persistent_local_opt_gens,
             user={"batch_mode": True, "num_active_gens": 1},
@@ -44,13 +44,13 @@ def request(rig, wid, x):
 
 
 def with_a_run(rig):
-    """Sample two points; a run starts from the better one, row 0, on worker 1."""
+    """Sample a point per worker, of which there are 3; a run starts from the best, row 0, on worker 1."""
     assert rows_by_worker(rig.step()) == {1: (GEN, [])}
     assert "persistent" not in rig.log[-1][1]["libE_info"]
-    sample(rig, 1, [0.3, 0.6])
-    assert rows_by_worker(rig.step()) == {1: (SIM, [0]), 2: (SIM, [1])}
-    rig.result(1, f=0.0)
-    rig.result(2, f=1.0)
+    sample(rig, 1, [0.3, 0.6, 0.9])
+    assert rows_by_worker(rig.step()) == {1: (SIM, [0]), 2: (SIM, [1]), 3: (SIM, [2])}
+    for wid in (1, 2, 3):
+        rig.result(wid, f=wid)
     work = rig.step()
     assert rows_by_worker(work) == {1: (GEN, [0])}
     assert work[1]["libE_info"]["persistent"] and work[1]["H_fields"] == ["x", "f", "sim_id"]
@@ -59,35 +59,35 @@ def with_a_run(rig):
 
 def test_a_run_starts_from_the_best_sample_point(make_rig):
     rig = with_a_run(make_rig())
-    assert rig.H["started_run"].tolist() == [True, False]
-    assert rig.H["num_active_runs"].tolist() == [1, 0]
+    assert rig.H["started_run"].tolist() == [True, False, False]
+    assert rig.H["num_active_runs"].tolist() == [1, 0, 0]
     assert rig.persis_info[1]["run_order"] == [0]
 
 
 def test_a_run_gets_its_point_back_and_nobody_else_s(make_rig):
     rig = with_a_run(make_rig())
     request(rig, 1, 0.25)
-    assert rows_by_worker(rig.step()) == {2: (SIM, [2]), 3: (GEN, [])}
-    assert rig.persis_info[1]["run_order"] == [0, 2]
-    sample(rig, 3, [0.9])
-    assert rows_by_worker(rig.step())[3] == (SIM, [3])
+    assert rows_by_worker(rig.step()) == {2: (SIM, [3]), 3: (GEN, [])}
+    assert rig.persis_info[1]["run_order"] == [0, 3]
+    sample(rig, 3, [0.95])
+    assert rows_by_worker(rig.step()) == {3: (SIM, [4])}
     rig.result(3, f=5.0)
     assert 1 not in rig.step()
     rig.result(2, f=-1.0)
-    assert rows_by_worker(rig.step())[1] == (GEN, [2])
+    assert rows_by_worker(rig.step())[1] == (GEN, [3])
 
 
 def test_points_of_runs_are_evaluated_before_sample_points(make_rig):
-    rig = with_a_run(make_rig(workers=3))
+    rig = with_a_run(make_rig())
     request(rig, 1, 0.25)
-    assert rows_by_worker(rig.step()) == {2: (SIM, [2]), 3: (GEN, [])}
-    sample(rig, 3, [0.7, 0.8, 0.9])
-    assert rows_by_worker(rig.step()) == {3: (SIM, [3])}
+    assert rows_by_worker(rig.step()) == {2: (SIM, [3]), 3: (GEN, [])}
+    sample(rig, 3, [0.7, 0.8, 0.95])
+    assert rows_by_worker(rig.step()) == {3: (SIM, [4])}
     rig.result(2, f=-1.0)
-    assert rows_by_worker(rig.step()) == {1: (GEN, [2]), 2: (SIM, [4])}
+    assert rows_by_worker(rig.step()) == {1: (GEN, [3]), 2: (SIM, [5])}
     request(rig, 1, 0.26)
     rig.result(3, f=2.0)
-    assert rows_by_worker(rig.step()) == {3: (SIM, [6])}, "row 5, a sample point, has waited longer"
+    assert rows_by_worker(rig.step()) == {3: (SIM, [7])}, "row 6, a sample point, has waited longer"
 
 
 def test_a_converged_run_marks_its_minimum_and_is_forgotten(make_rig):
@@ -95,17 +95,17 @@ def test_a_converged_run_marks_its_minimum_and_is_forgotten(make_rig):
     rig.persis_info[1]["rand_stream"] = "stream"
     request(rig, 1, 0.25)
     rig.step()
-    assert rig.H["num_active_runs"].tolist() == [1, 0, 1]
+    assert rig.H["num_active_runs"].tolist() == [1, 0, 0, 1]
     rig.result(2, f=-1.0)
     rig.step()
     rig.gen_ends(1, {"done": True, "x_opt": np.array([0.25])})
     rig.step()
-    assert rig.H["local_min"].tolist()[:3] == [False, False, True]
-    assert rig.H["num_active_runs"].tolist()[:3] == [0, 0, 0]
+    assert rig.H["local_min"].tolist()[:4] == [False, False, False, True]
+    assert rig.H["num_active_runs"].tolist()[:4] == [0, 0, 0, 0]
     assert rig.persis_info[1] == {"rand_stream": "stream"}
 
 
-def test_a_run_that_failed_ends_once(make_rig):
+def test_a_run_that_failed_ends_once_and_another_may_start_where_it_got_to(make_rig):
     rig = with_a_run(make_rig())
     request(rig, 1, 0.25)
     rig.step()
@@ -114,7 +114,8 @@ def test_a_run_that_failed_ends_once(make_rig):
     rig.gen_ends(1, {"done": True})
     for _ in range(3):
         rig.step()
-        assert rig.H["num_active_runs"].tolist()[:3] == [0, 0, 0]
+        assert rig.H["num_active_runs"].tolist()[:4] == [0, 0, 0, 1]
+    assert rig.persis_info[1]["run_order"] == [3] and rig.H["started_run"].tolist()[:4] == [True, False, False, True]
     assert not rig.H["local_min"].any()
 
 
@@ -131,7 +132,7 @@ def test_one_worker_is_always_left_to_evaluate(make_rig):
 
 
 def test_other_entries_of_persis_info_may_be_anything(make_rig):
-    rig = make_rig(persis_info={1: {}, 2: {}, 3: {}, 4: {}, "total_gen_calls": 3, "note": "text"})
+    rig = make_rig(persis_info={1: {}, 2: {}, 3: {}, "total_gen_calls": 3, "note": "text"})
     with_a_run(rig)
     pickle.dumps(rig.persis_info)
 

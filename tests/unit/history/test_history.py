@@ -28,7 +28,7 @@ def points(n, **columns):
 class TestFields:
     def test_reserved_fields_come_first_then_gen_sim_alloc_in_declared_order(self):
         history = make(alloc={"out": [("given_back", bool)]})
-        assert history.H.dtype.names == tuple(name for name, _ in libE_fields) + ("x", "f", "given_back")
+        assert history.H.dtype.names == (*(name for name, _ in libE_fields), "x", "f", "given_back")
 
     def test_a_fresh_row_has_the_documented_starting_values(self):
         row = make(sim={"out": [("resource_sets", int), ("_id", int)]}).H[0]
@@ -50,7 +50,8 @@ class TestFields:
             merge_fields(None, [("f", "f4")], [("f", float)])
 
     def test_the_type_in_H0_wins(self):
-        H0 = np.zeros(2, dtype=[("x", float, (2,)), ("f", "f4"), ("sim_started", bool), ("sim_ended", bool), ("sim_id", int)])
+        flags = [("sim_started", bool), ("sim_ended", bool), ("sim_id", int)]
+        H0 = np.zeros(2, dtype=[("x", float, (2,)), ("f", "f4"), *flags])
         assert make(H0).H.dtype["f"] == np.dtype("f4")
 
 

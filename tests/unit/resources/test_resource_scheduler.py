@@ -150,6 +150,20 @@ def test_scheduler_and_books_work_together(make_resources):
     assert ResourceScheduler(books).assign_resources(4) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    "platform, options, matches",
+    [
+        ({}, {}, True),
+        ({"scheduler_match_slots": False}, {}, False),
+        ({"scheduler_match_slots": False}, {"match_slots": True}, True),
+    ],
+)
+def test_the_platform_states_whether_slots_match_unless_the_user_does(platform, options, matches, make_resources):
+    resources = make_resources(1, 4, platform=platform)
+    resources.set_resource_manager(4)
+    assert ResourceScheduler(resources.resource_manager, options).match_slots is matches
+
+
 # --- any order of events
 
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=4)

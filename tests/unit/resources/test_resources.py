@@ -134,6 +134,15 @@ def test_numbers_are_found_once_and_cores_without_gpus(tmp_path, found):
     assert [kwargs["gpus_too"] for _, kwargs in found] == [False]
 
 
+def test_what_lsf_does_not_tell_is_said_only_where_it_matters(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("LSB_MCPU_HOSTS", "c01 42 c02 42")
+    monkeypatch.setattr(resources.socket, "gethostname", lambda: "c01")
+    known = glob(tmp_path)
+    assert (known.cores_on("c01"), caplog.text) == (42, "")
+    assert known.cores_on("c01", hyperthreads=True) == 42
+    assert "LSF does not tell" in caplog.text
+
+
 @pytest.mark.parametrize(
     "use_tiles, platform, probed, expected",
     [

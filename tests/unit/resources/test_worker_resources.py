@@ -49,6 +49,21 @@ def test_a_worker_without_a_set_has_an_empty_team_and_so_has_the_manager(worker,
     assert make_manager(1, 2, workers=4).default_team(worker) == team
 
 
+@pytest.mark.parametrize(
+    "hosts, expected",
+    [
+        ({1: "n2", 2: "n2", 3: "n1"}, [2, 3, 0, 1]),
+        ({1: "n2", 2: "n2", 3: "n2", 4: "n2"}, [2, 3, 0, 1]),
+        ({1: "n1", 2: "n1", 3: "n2", 4: "n2"}, [0, 1, 2, 3]),
+        ({1: "login"}, [0, 1, 2, 3]),
+    ],
+)
+def test_workers_may_have_sets_on_their_own_nodes(hosts, expected, make_resources):
+    resources = make_resources(2, 4)
+    resources.set_resource_manager(4, hosts)
+    assert resources.resource_manager.index_list == expected
+
+
 def test_sets_are_held_until_they_are_freed(make_manager):
     manager = make_manager(1, 6, gpus=4)
     manager.assign_rsets([0, 4], 1)
@@ -115,11 +130,15 @@ def test_an_uneven_cut_is_told_once_by_the_manager(rsets, warned, make_manager, 
     assert ("Uneven distribution" in caplog.text) is warned
 
 
-def test_books_can_be_pickled(make_manager):
+@pytest.mark.parametrize("looked_at", [False, True])
+def test_books_can_be_pickled(looked_at, make_manager):
     manager = make_manager(1, 4)
     manager.assign_rsets([1], 3)
+    assert not looked_at or manager.rsets["assigned"].tolist() == [-1, 3, -1, -1]
     copy = pickle.loads(pickle.dumps(manager))
-    assert copy.rsets["assigned"].tolist() == [-1, 3, -1, -1]
+    copy.assign_rsets([2], 1)
+    assert copy.rsets["assigned"].tolist() == [-1, 3, 1, -1]
+    assert manager.rsets_free == 3
 
 
 # --- a worker's share
