@@ -21,7 +21,7 @@ import numpy.typing as npt
 from libensemble import logger as libE_logger
 from libensemble.comms.comms import Team
 from libensemble.comms.local import ProcessTeam, ThreadTeam
-from libensemble.comms.logs import manager_logging_config, relay, write_stats
+from libensemble.comms.logs import enable_loggers, manager_logging_config, relay, write_stats
 from libensemble.errors import LoggedException, ManagerException, WorkerException
 from libensemble.history import History
 from libensemble.manager import Manager, Outcome, report_worker_exc
@@ -314,6 +314,7 @@ def _folder(run: Run) -> RunFolder:
 
 def _log_and_raise(run: Run, history: History | None, error: Exception) -> None:
     """Log an error, save what there is, and raise what the caller of libE() gets."""
+    enable_loggers()  # user code that ran in this process may have disabled them
     if isinstance(error, WorkerException) and len(error.args) == 3:
         summary, message, trace = error.args
         report_worker_exc(int(summary.rsplit(" ", 1)[-1]), message, trace)
@@ -322,7 +323,8 @@ def _log_and_raise(run: Run, history: History | None, error: Exception) -> None:
         logger.error("The manager failed: %s: %s", type(error).__name__, error, exc_info=error)
         facts = (error.args,)
     saved = _save_at_abort(run, history)
-    hint = "" if run.libE_specs["disable_log_files"] else " See ensemble.log for details."
+    log_name = Path(libE_logger.LogConfig.config.filename).name
+    hint = "" if run.libE_specs["disable_log_files"] else f" See {log_name} for details."
     # The log has shown the error with its traceback; it stays in `__context__`, but is not shown again.
     raise LoggedException(*facts, f"See error details above.{hint}{saved}") from None
 

@@ -136,7 +136,10 @@ class Team(ABC):
 
     @abstractmethod
     def join(self, timeout: float) -> list[int]:
-        """Wait up to `timeout` seconds per worker for all to end, then end the rest by force; return who was forced."""
+        """Wait up to `timeout` seconds for all to end, then end the rest by force; return who was forced.
+
+        The workers have been told to finish at the same time, so they share the time that they are given.
+        """
 
     @abstractmethod
     def abort(self) -> None:

@@ -35,9 +35,9 @@ class Doorbell:
     def ring(self) -> None:
         """Wake who listens; called after something was put into the queue, on any thread."""
         if self.listening:
-            try:
+            try:  # noqa: SIM105 -- suppress() costs more
                 os.write(self._write, b"\0")
-            except BlockingIOError:  # noqa: SIM105 -- suppress() would cost more than the write
+            except BlockingIOError:
                 pass  # it is full of rings: who listens will wake
 
     def answer(self) -> None:

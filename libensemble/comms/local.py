@@ -114,9 +114,10 @@ class ThreadTeam(Team):
             self.hub.post(worker, message)
 
     def join(self, timeout: float) -> list[int]:
-        """Wait up to `timeout` seconds per worker; a thread that still runs is left behind and named."""
+        """Wait up to `timeout` seconds for all; a thread that still runs is left behind and named."""
+        deadline = time.monotonic() + timeout
         for worker, thread in self._threads.items():
-            thread.join(timeout)
+            thread.join(max(0.0, deadline - time.monotonic()))
             if not thread.is_alive():
                 self._comms[worker].close()
         return [worker for worker, thread in self._threads.items() if thread.is_alive()]
@@ -167,10 +168,11 @@ class ProcessTeam(Team):
             self.hub.add_link(worker, here, process.sentinel, partial(self._parting, worker))
 
     def join(self, timeout: float) -> list[int]:
-        """Wait up to `timeout` seconds per worker, then terminate, then kill; return who had to be ended."""
+        """Wait up to `timeout` seconds for all, then terminate, then kill; return who had to be ended."""
         forced = []
+        deadline = time.monotonic() + timeout
         for worker, process in self._processes.items():
-            process.join(timeout)
+            process.join(max(0.0, deadline - time.monotonic()))
             if process.exitcode is None:
                 forced.append(worker)
         self._end([self._processes[worker] for worker in forced], timeout)
@@ -236,7 +238,8 @@ def _process_main(stream: Any, inherited: list[int], worker: int, words: str, pa
     parent = multiprocessing.parent_process()
     comm = LinkComm(stream, parent.sentinel if parent is not None else None)
     signal.signal(signal.SIGTERM, _leave)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the manager's to handle
+    # Ctrl-C is the manager's to handle. A handler, not SIG_IGN, which applications started from here would inherit.
+    signal.signal(signal.SIGINT, lambda signum, frame: None)
     with open(words, "w", encoding="utf-8", errors="replace") as file:
         faulthandler.enable(file)
         try:
@@ -253,9 +256,16 @@ def _process_main(stream: Any, inherited: list[int], worker: int, words: str, pa
             comm.close()
 
 
+class Terminated(SystemExit):
+    """This worker was sent SIGTERM."""
+
+    def __str__(self) -> str:
+        return "the worker process was sent SIGTERM"
+
+
 def _leave(signum: int, frame: Any) -> None:
     """Turn SIGTERM into an ordinary end, so that what a worker holds is given up in order."""
-    sys.exit(128 + signum)
+    raise Terminated(128 + signum)
 
 
 def _descendants(pid: int) -> list[psutil.Process]:

@@ -28,6 +28,7 @@ __all__ = [
     "LogConfig",
     "bind_worker",
     "date_text",
+    "enable_loggers",
     "flush_stats",
     "manager_logging_config",
     "relay",
@@ -229,6 +230,7 @@ def manager_logging_config(specs: Mapping[str, Any] | None = None) -> Callable[[
     else:
         _open_files(config, specs or {})
     config.logger_set = True
+    enable_loggers()
     started = time.time()
     write_stats(0, f"Starting ensemble at: {date_text(started)}")
 
@@ -244,6 +246,14 @@ def manager_logging_config(specs: Mapping[str, Any] | None = None) -> Callable[[
         config.logger_set = False
 
     return close
+
+
+def enable_loggers() -> None:
+    """Enable the package's loggers again: setting up logging by ``dictConfig`` disables all loggers that exist."""
+    name = LogConfig.config.name
+    for other, target in list(logging.root.manager.loggerDict.items()):
+        if isinstance(target, logging.Logger) and (other == name or other.startswith(f"{name}.")):
+            target.disabled = False
 
 
 def _open_files(config: LogConfig, specs: Mapping[str, Any]) -> None:

@@ -135,9 +135,15 @@ class Allocator:
         return dict(work)
 
     def _order(self, worker: int, work: dict[str, Any]) -> tuple[int, Order]:
-        tag, info = work["tag"], work["libE_info"]
-        rows = _as_rows(info["H_rows"])
-        self._check(worker, tag, info, rows, work["H_fields"])
+        try:
+            tag, info = work["tag"], work["libE_info"]
+            rows, fields = _as_rows(info["H_rows"]), work["H_fields"]
+        except (KeyError, TypeError) as error:
+            raise ManagerException(
+                f"the order for worker {worker} is not complete ({type(error).__name__}: {error}): {_short(work)}. It "
+                "needs 'tag', 'H_fields' and 'libE_info' with 'H_rows', as AllocSupport's sim_work and gen_work make it"
+            ) from error
+        self._check(worker, tag, info, rows, fields)
         team = info.get("rset_team")
         if self._resources is not None:
             team = self._team(worker, team)

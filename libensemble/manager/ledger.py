@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from libensemble.comms.messages import Failure, LogLine, Message, Order, Report
-from libensemble.errors import HistoryError, ManagerException
+from libensemble.errors import HistoryError, ManagerException, NoWorkError
 from libensemble.history import History
 from libensemble.manager.roster import Roster
 from libensemble.message_numbers import (
@@ -117,6 +117,9 @@ class Ledger:
         if report.kind == EVAL_SIM_TAG:
             self._received_results(worker, report, bool(lives))
         self._update_worker(worker, report)
+        is_empty = report.data is None or len(report.data) == 0
+        if report.kind == EVAL_GEN_TAG and report.final and not lives and is_empty:
+            self._check_nothing_came(worker)
 
     def _received_points(self, worker: int, report: Report) -> None:
         length = self.history.index
@@ -134,6 +137,15 @@ class Ledger:
                     "row, while nothing was running. A generator that declares sim_id must fill it; new points go on "
                     f"from {length}"
                 )
+
+    def _check_nothing_came(self, worker: int) -> None:
+        """A generator call without points is an error when nothing else is under way: the next would be the same."""
+        if not (self.is_closing or self.roster.any_busy) and self.agenda.all_ended():
+            raise NoWorkError(
+                f"the generator on worker {worker} returned no points while nothing else was running or waiting "
+                f"({self.history.index} rows so far). It must return a structured array, and may return an empty one "
+                "only while simulations are under way"
+            )
 
     def _send_ids_back(self) -> None:
         fields = list(self._gen_specs.get("persis_in") or [])

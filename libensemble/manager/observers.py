@@ -56,7 +56,8 @@ class Checkpoints(Observer):
         for kind, k in self._every.items():
             if k:
                 reached = k * (_count(kind, history) // k)
-                if reached > self._saved[kind]:
+                # While one file is still being written, the next waits for a later batch: the run goes on.
+                if reached > self._saved[kind] and not self._folder.is_saving:
                     self._saved[kind] = reached
                     self._folder.save_history_soon(history.trim_H(), kind, reached)
 

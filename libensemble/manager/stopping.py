@@ -1,6 +1,7 @@
 """ExitTests: when to stop giving out work."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,11 +21,15 @@ class ExitTests:
     """
 
     def __init__(self, exit_criteria: Mapping[str, Any], history: History) -> None:
-        self._history = history
+        self._history, self._agenda = history, history.agenda
         self._wallclock_max = exit_criteria.get("wallclock_max")
         self._sim_max = exit_criteria.get("sim_max")
         self._gen_max = exit_criteria.get("gen_max")
         self._stop_val = exit_criteria.get("stop_val")
+        # Rows of H0 do not count as new ones.
+        self._last_start = _limit(self._sim_max, history.sim_started_offset)
+        self._last_end = _limit(self._sim_max, history.sim_ended_offset)
+        self._last_row = _limit(self._gen_max, history.H0_length)
         self._value_reached = False
         self._reported = False
         self.look_at(range(history.index))
@@ -37,9 +42,7 @@ class ExitTests:
     @property
     def sim_max_given(self) -> bool:
         """Whether as many rows as `sim_max` allows have been given out."""
-        if self._sim_max is None:
-            return False
-        return self._history.sim_started_count >= self._sim_max + self._history.sim_started_offset
+        return self._agenda.started_count >= self._last_start
 
     def look_at(self, rows: Sequence[int]) -> None:
         """Hold these rows against `stop_val`."""
@@ -65,13 +68,16 @@ class ExitTests:
         return self._wallclock_max is not None and elapsed >= self._wallclock_max
 
     def _reason(self, elapsed: float) -> str | None:
-        history = self._history
         if self.out_of_time(elapsed):
             return f"wallclock_max ({self._wallclock_max} s)"
-        if self._sim_max is not None and history.sim_ended_count >= self._sim_max + history.sim_ended_offset:
+        if self._agenda.ended_count >= self._last_end:
             return f"sim_max ({self._sim_max})"
-        if self._gen_max is not None and history.index >= self._gen_max + history.H0_length:
+        if self._history.index >= self._last_row:
             return f"gen_max ({self._gen_max})"
         if self._value_reached:
             return f"stop_val {self._stop_val}"
         return None
+
+
+def _limit(most: int | None, before: int) -> float:
+    return math.inf if most is None else most + before

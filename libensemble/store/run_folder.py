@@ -6,8 +6,8 @@ file of each kind that this run wrote is kept; files of other runs are never tou
 
 import os
 import pickle
+import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ class RunFolder:
         date = _file_date(time.time()) + "_" if with_date else ""
         self._prefix = f"{prefix}_{date}"
         self._newest: dict[str, Path] = {}
-        self._writer: ThreadPoolExecutor | None = None
-        self._pending: Future[Any] | None = None
+        self._writer: threading.Thread | None = None
+        self._error: Exception | None = None
 
     def save_history(self, H: npt.NDArray[np.void], kind: str, count: int) -> Path:
         """Save H as ``<prefix>_after_<kind>_<count>.npy`` and remove this run's previous file of that kind."""
@@ -45,24 +45,31 @@ class RunFolder:
         self._newest[kind] = target
         return target
 
+    @property
+    def is_saving(self) -> bool:
+        """Whether a history is being written beside the run."""
+        return self._writer is not None and self._writer.is_alive()
+
     def save_history_soon(self, H: npt.NDArray[np.void], kind: str, count: int) -> None:
-        """Save a copy of H in a thread beside the run; `finish_saving` waits for it and raises what went wrong."""
+        """Save a copy of H in a thread beside the run; see `save_history` and `finish_saving`."""
         self.finish_saving()
-        if self._writer is None:
-            self._writer = ThreadPoolExecutor(1, thread_name_prefix="libE checkpoint")
-        self._pending = self._writer.submit(self.save_history, H.copy(), kind, count)
+        self._writer = threading.Thread(target=self._save, args=(H.copy(), kind, count), name="libE checkpoint")
+        self._writer.start()
+
+    def _save(self, H: npt.NDArray[np.void], kind: str, count: int) -> None:
+        try:
+            self.save_history(H, kind, count)
+        except Exception as error:
+            self._error = error
 
     def finish_saving(self) -> None:
-        """Wait for what is being saved."""
-        pending, self._pending = self._pending, None
-        if pending is not None:
-            pending.result()
-
-    def close(self) -> None:
-        """Wait for what is being saved and end the thread."""
-        if self._writer is not None:
-            self._writer.shutdown(wait=True)
-            self._writer = None
+        """Wait for what is being saved, and raise what went wrong with it."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.join()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     def save_abort(self, H: npt.NDArray[np.void], persis_info: Any, ended: int) -> list[Path]:
         """Save H and persis_info of a run that failed after `ended` simulations."""

@@ -18,6 +18,7 @@ from libensemble.history.agenda import Agenda
 from libensemble.message_numbers import EVAL_GEN_TAG, EVAL_SIM_TAG
 from libensemble.tools.plain_roster import PlainRoster
 from libensemble.tools.resource_requests import Request, gen_request, sim_request
+from libensemble.tools.rows import all_that_start, chosen, distinct, row_array
 from libensemble.utils.current import current
 from libensemble.utils.lookup import lookup
 
@@ -219,7 +220,7 @@ class AllocSupport:
         low_bound : int, optional
             Only rows from this number on.
         """
-        rows = _chosen(pt_filter, low_bound)
+        rows = chosen(pt_filter, low_bound)
         return bool(np.all(H["sim_started"][rows] | H["cancel_requested"][rows]))
 
     def all_sim_ended(self, H: npt.NDArray[np.void], pt_filter: Any = None, low_bound: int | None = None) -> bool:
@@ -227,14 +228,14 @@ class AllocSupport:
 
         Parameters as in `all_sim_started`.
         """
-        return _all_that_start(H, "sim_ended", pt_filter, low_bound)
+        return all_that_start(H, "sim_ended", pt_filter, low_bound)
 
     def all_gen_informed(self, H: npt.NDArray[np.void], pt_filter: Any = None, low_bound: int | None = None) -> bool:
         """Return whether a generator was told of all rows, those aside that were cancelled before they started.
 
         Parameters as in `all_sim_started`.
         """
-        return _all_that_start(H, "gen_informed", pt_filter, low_bound)
+        return all_that_start(H, "gen_informed", pt_filter, low_bound)
 
     def points_by_priority(self, H: npt.NDArray[np.void], points_avail: Any, batch: bool = False) -> Any:
         """Return the row with the highest `priority` among those available (ties, or no such field: the first).
@@ -297,13 +298,13 @@ class AllocSupport:
         InsufficientResourcesError
             There are not as many.
         """
-        libE_info["H_rows"] = rows = _row_array(H_rows)
+        libE_info["H_rows"] = rows = row_array(H_rows)
         if self.manage_resources:
             self._give_resources(wid, libE_info, lambda: sim_request(H, rows, self.resources))
         elif "rset_team" in libE_info and libE_info["rset_team"] is None:
             del libE_info["rset_team"]
         return {
-            "H_fields": _distinct(H_fields),
+            "H_fields": distinct(H_fields),
             "persis_info": persis_info,
             "tag": EVAL_SIM_TAG,
             "libE_info": libE_info,
@@ -317,7 +318,7 @@ class AllocSupport:
         Parameters and exceptions are those of `sim_work`. A call (not a message to a generator that runs) gets a
         number, `gen_count`. Every order says in `batch_size` how many idle workers may run simulations.
         """
-        libE_info["H_rows"] = _row_array(H_rows)
+        libE_info["H_rows"] = row_array(H_rows)
         if self.manage_resources:
             self._give_resources(wid, libE_info, lambda: gen_request(self.persis_info, self.libE_info, self.resources))
         elif "rset_team" in libE_info and libE_info["rset_team"] is None:
@@ -327,7 +328,7 @@ class AllocSupport:
             libE_info["gen_count"] = AllocSupport.gen_counter
         libE_info["batch_size"] = self._count_free_for_sims(wid)
         return {
-            "H_fields": _distinct(H_fields),
+            "H_fields": distinct(H_fields),
             "persis_info": persis_info,
             "tag": EVAL_GEN_TAG,
             "libE_info": libE_info,
@@ -400,39 +401,3 @@ def is_new_run(W: Any, libE_info: dict[str, Any]) -> bool:
     `libE_info`) the answer is False: `persis_info` is believed.
     """
     return "agenda" in libE_info and not np.any(W["gen_started_time"])
-
-
-def _row_array(rows: Any) -> npt.NDArray[np.int_]:
-    """Return rows as an int array of one dimension."""
-    if type(rows) is range:
-        return np.arange(rows.start, rows.stop, rows.step)
-    array = np.array(rows) if type(rows) is list else np.asarray(rows)
-    if array.ndim != 1:
-        array = array.ravel()
-    if array.dtype.kind == "i":
-        return array
-    if array.size == 0 or array.dtype.kind == "u":
-        return array.astype(int)
-    raise AllocException(f"H_rows must be row numbers (an int, or a sequence of int), not {rows!r}")
-
-
-def _distinct(fields: Sequence[str]) -> list[str]:
-    """Return the names in order, each once."""
-    if type(fields) is list and len(set(fields)) == len(fields):
-        return fields
-    return [fields] if isinstance(fields, str) else list(dict.fromkeys(fields))
-
-
-def _chosen(pt_filter: Any, low_bound: int | None) -> Any:
-    """Return an index of the rows that the filter lets through, from `low_bound` on."""
-    if pt_filter is None:
-        return slice(low_bound, None)
-    rows = np.asarray(pt_filter)
-    rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(int)
-    return rows if low_bound is None else rows[rows >= low_bound]
-
-
-def _all_that_start(H: npt.NDArray[np.void], field: str, pt_filter: Any, low_bound: int | None) -> bool:
-    """Return whether `field` is true in all rows, those aside that were cancelled before they started."""
-    rows = _chosen(pt_filter, low_bound)
-    return bool(np.all(H[field][rows] | (H["cancel_requested"][rows] & ~H["sim_started"][rows])))

@@ -169,6 +169,9 @@ class CalcDirectories:
     @contextlib.contextmanager
     def home(self) -> Iterator[Path]:
         """Context manager for the worker's whole life: be in the workflow directory, if any; copy back at the end."""
+        if threading.current_thread() is not threading.main_thread():
+            with contextlib.suppress(DirectoryError):  # matters only if a user function changes directory by itself
+                own_directory()
         try:
             if self.specs.get("use_workflow_dir") and self._may_move():
                 self._places.run.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,6 @@ from libensemble.message_numbers import (
     EVAL_SIM_TAG,
     MAN_SIGNAL_FINISH,
     UNSET_TAG,
-    calc_status_strings,
 )
 from libensemble.utils.current import current
 from libensemble.worker.directories import CalcDirectories
@@ -142,7 +141,7 @@ class Worker:
             else:
                 returned = self._runner(tag).run(order.data, work)
             output, persis_info, status = read_return(returned)
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
+        except BaseException as error:  # SystemExit and asyncio's CancelledError are failures like others
             failure, status = error, CALC_EXCEPTION
         line = self._line(order, start, status, tasks_before) if self._is_logging else None
         if failure is not None:
@@ -183,9 +182,8 @@ class Worker:
     def _line(self, order: Order, start: float, status: int | str, tasks_before: int) -> str:
         tasks = self.executor.list_of_tasks[tasks_before:] if self.executor is not None else ()
         team = order.info["rset_team"] if self.resources is not None else None
-        text = status if isinstance(status, str) else calc_status_strings.get(status, str(status))
         gen_no = order.info.get("gen_count", 1)
-        return stats_text(order.tag, order.rows, gen_no, start, time.time(), text, tasks, team, self._stats_fmt)
+        return stats_text(order.tag, order.rows, gen_no, start, time.time(), status, tasks, team, self._stats_fmt)
 
     def _task_count(self) -> int:
         return len(self.executor.list_of_tasks) if self.executor is not None else 0
@@ -251,15 +249,40 @@ def read_return(returned: Any) -> tuple[Any, Any, int | str]:
             status = returned[1]
         else:
             persis_info = returned[1]
-    if isinstance(status, np.integer):
-        status = int(status)
-    return output, persis_info if persis_info and isinstance(persis_info, dict) else None, status
+    if type(status) is not int and type(status) is not str:
+        status = _checked_status(status)
+    if type(persis_info) is not dict:
+        persis_info = _checked_persis_info(persis_info)
+    return output, persis_info or None, status
+
+
+def _checked_status(status: Any) -> Any:
+    if isinstance(status, (int, np.integer)):
+        return int(status)
+    if status is None or isinstance(status, str):
+        return status
+    raise TypeError(f"a user function returned the calc_status {status!r}; it is an int (see message_numbers) or a str")
+
+
+def _checked_persis_info(persis_info: Any) -> Any:
+    """Return a dict, or None for what is empty (an allocation function may have sent a list as persis_info)."""
+    if isinstance(persis_info, Mapping):
+        return dict(persis_info)
+    if isinstance(persis_info, np.ndarray) or persis_info:
+        raise TypeError(
+            f"a user function returned a {type(persis_info).__name__} where its persis_info, a dict, was expected; it "
+            "may return H, (H, persis_info), (H, calc_status) or (H, persis_info, calc_status)"
+        )
+    return None
 
 
 def _described(error: BaseException) -> str:
-    if isinstance(error, SystemExit):
+    if type(error) is SystemExit:
         return f"SystemExit: the user function called exit with code {error.code!r}"
-    return f"{type(error).__name__}: {error}"
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception as trouble:  # whatever its __str__ may do
+        return f"{type(error).__name__} (its text cannot be shown: {trouble!r})"
 
 
 def _trace(error: BaseException) -> str:

@@ -19,7 +19,7 @@ def cost(alloc_f, length):
     """Seconds for a call that finds one idle worker among four, with half of the rows evaluated and half waiting."""
     H0 = start_rows(length, started=range(length // 2), gen_informed=np.arange(length) < length // 2)
     gen_specs = {"user": {"initial_sample_size": 0}}
-    rig = AllocRig(alloc_f, H0=H0, gen_specs=gen_specs, user={"num_active_gens": 1})
+    rig = AllocRig(alloc_f, H0=H0, gen_specs=gen_specs, user={"num_active_gens": 1}, checks_fields=False)
     rig.step()
     rig.result(2)
     next_to_give = rig.persis_info.get("next_to_give", 0)

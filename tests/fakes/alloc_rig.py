@@ -8,6 +8,7 @@ import numpy as np
 
 import libensemble.logger  # noqa: F401  (registers the manager_warning level)
 from libensemble.comms.messages import Report
+from libensemble.history.fields import protected_libE_fields
 from libensemble.history.table import History
 from libensemble.manager.ledger import Ledger
 from libensemble.manager.roster import Roster
@@ -42,9 +43,10 @@ class AllocRig:
         plain=False,
         resource_manager=None,
         libE_info=None,
+        checks_fields=True,
         **marks,
     ):
-        self.alloc_f, self.plain = alloc_f, plain
+        self.alloc_f, self.plain, self.checks_fields = alloc_f, plain, checks_fields
         self.sim_specs = {"in": list(sim_in), "out": list(sim_out)}
         self.gen_specs = {"in": [], "persis_in": ["x", "f"], "out": list(gen_out), "user": {}, **(gen_specs or {})}
         self.alloc_specs = {"user": {} if user is None else user}
@@ -88,10 +90,13 @@ class AllocRig:
         if not self.plain:
             info["agenda"] = self.agenda
         W = self.roster.array.copy() if self.plain else self.roster
+        kept = {name: self.H[name].copy() for name in protected_libE_fields} if self.checks_fields else {}
         answer = self.alloc_f(
             W, self.H, self.sim_specs, self.gen_specs, self.alloc_specs, self.ledger.persis_info, info
         )
         Work, self.ledger.persis_info = answer[:2]
+        for name, before in kept.items():
+            assert np.array_equal(self.H[name], before), f"the protected field {name} was changed"
         self.is_stopped = len(answer) == 3 and bool(answer[2])
         assert not (self.is_stopped and Work), "orders that go with a stop flag are never sent"
         for wid, order in Work.items():

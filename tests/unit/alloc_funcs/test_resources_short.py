@@ -81,6 +81,18 @@ def test_no_generator_is_called_while_points_wait_for_resources(make_rig):
     assert rows_by_worker(rig.step()) == {1: (SIM, [0])}
 
 
+@pytest.mark.parametrize("alloc_f", [give_sim_work_first, fast_alloc.give_sim_work_first, ensure_one_active_gen])
+def test_generators_that_are_called_wait_too(make_rig, alloc_f):
+    rig = make_rig(alloc_f, H0=start_rows(2, resource_sets=2), user={"num_active_gens": 1}, gen_out=[("x", float)])
+    rig.persis_info["gen_resources"] = 3
+    assert rows_by_worker(rig.step()) == {1: (SIM, [0]), 2: (SIM, [1])}
+    rig.result(2)
+    assert rig.step() == {}
+    assert rig.persis_info.get("total_gen_calls", 0) == 0
+    rig.result(1)
+    assert rows_by_worker(rig.step()) == {1: (GEN, [])}
+
+
 def test_pregenerated_rows_wait_too(make_rig):
     H0 = start_rows(3, resource_sets=[3, 2, 1])
     rig = make_rig(give_pregenerated_sim_work, H0=H0, gen_out=[("x", float)])

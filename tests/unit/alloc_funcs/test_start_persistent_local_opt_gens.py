@@ -119,6 +119,14 @@ def test_a_run_that_failed_ends_once_and_another_may_start_where_it_got_to(make_
     assert not rig.H["local_min"].any()
 
 
+def test_cancelled_points_are_not_given(make_rig):
+    rig = make_rig()
+    rig.step()
+    sample(rig, 1, [0.2, 0.4, 0.6])
+    rig.H["cancel_requested"][[0, 2]] = True
+    assert rows_by_worker(rig.step()) == {1: (SIM, [1]), 2: (GEN, [])}, "what is cancelled does not wait"
+
+
 def test_one_worker_is_always_left_to_evaluate(make_rig):
     rig = make_rig(workers=3, rk_const=1e-6)  # so small a radius that every point may start a run
     rig.step()

@@ -172,9 +172,9 @@ def test_a_persistent_simulator_that_leaves_without_a_result_ends_its_row(desk):
 def test_persis_info_is_merged_in_place_and_made_where_missing(desk):
     mine = desk.persis_info[1]
     desk.order(1, EVAL_GEN_TAG)
-    desk.receive(1, Report(EVAL_GEN_TAG, UNSET_TAG, None, {"seen": 1}))
+    desk.receive(1, Report(EVAL_GEN_TAG, UNSET_TAG, np.zeros(1, dtype=POINT), {"seen": 1}))
     desk.order(3, EVAL_GEN_TAG)
-    desk.receive(3, Report(EVAL_GEN_TAG, UNSET_TAG, None, {"new": 2}))
+    desk.receive(3, Report(EVAL_GEN_TAG, UNSET_TAG, np.zeros(1, dtype=POINT), {"new": 2}))
     assert mine == {"mine": 0, "seen": 1}
     assert desk.persis_info[3] == {"new": 2}
     assert desk.persis_info["next_to_give"] == 5

@@ -12,6 +12,7 @@ from libensemble.tools import alloc_support
 from libensemble.tools.alloc_support import AllocSupport, is_new_run
 from libensemble.tools.plain_roster import PlainRoster
 from libensemble.utils.current import current
+from libensemble.utils.misc import _WorkerIndexer
 
 SIM, GEN = EVAL_SIM_TAG, EVAL_GEN_TAG
 
@@ -40,7 +41,7 @@ def make_roster(workers=4, sims=(), gens=(), persistent=(), waiting_gens=(), wai
     return roster
 
 
-@pytest.fixture(params=["roster", "array", "array without ids"])
+@pytest.fixture(params=["roster", "array", "array without ids", "indexer"])
 def make_W(request):
     """W in each form that it may have."""
 
@@ -49,6 +50,8 @@ def make_W(request):
         if request.param == "roster":
             return W
         array = W.array.copy()
+        if request.param == "indexer":
+            return _WorkerIndexer(array, kwargs.get("has_manager_gen", False))
         if request.param == "array without ids" and not kwargs.get("has_manager_gen"):
             array["worker_id"] = 0
         return array
