@@ -77,7 +77,7 @@ def throughput(effort: Effort, original: Path | None) -> Iterator[Line]:
             yield Line(section, f"here : {pool}", "x", ratios(_rates(done["here"]), _rates(done[pool])))
         for where in ("manager", "workers"):
             cpu = _microseconds(done["here"], where)
-            yield Line(section, f"CPU of the {where} per simulation, start and end of the run included", "us", cpu)
+            yield Line(section, f"CPU of the {where}, whole run, per simulation", "us", cpu)
 
 
 def _script(python: str | Path, *options: object) -> dict[str, Any]:

@@ -6,6 +6,7 @@
 import contextlib
 import cProfile
 import logging
+import multiprocessing
 import os
 import socket
 import sys
@@ -19,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from libensemble import logger as libE_logger
-from libensemble.comms.comms import Team
+from libensemble.comms.comms import Hub, Team
 from libensemble.comms.local import ProcessTeam, ThreadTeam
 from libensemble.comms.logs import enable_loggers, manager_logging_config, relay, write_stats
+from libensemble.comms.messages import Failure, Leaving, LogLine
 from libensemble.errors import LoggedException, ManagerException, WorkerException
 from libensemble.history import History
 from libensemble.manager import Manager, Outcome, report_worker_exc
@@ -60,6 +62,7 @@ class Run:
     persis_info: dict[Any, Any]
     H0: npt.NDArray[np.void] | None
     begun: float
+    ledger: Ledger | None = None  # once the run has begun
 
 
 def libE(
@@ -148,6 +151,11 @@ def libE(
 
 
 def _run_local(run: Run) -> Result:
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise ManagerException(
+            "libE() was called while a worker process was importing the calling script. With this start method of "
+            "multiprocessing a script must guard its run: if __name__ == '__main__': ..."
+        )
     workers = range(1, run.libE_specs["nworkers"] + 1)
     return _run_on(run, len(workers), lambda: ProcessTeam(workers), threads=False)
 
@@ -212,6 +220,7 @@ def _manage(run: Run, history: History, team: Team, num_workers: int, threads: b
     generator_team = ThreadTeam([0], team.hub) if on_manager else None
     timeout = float(run.libE_specs["worker_timeout"])
     ended_well = False
+    manager: Manager | None = None
     try:
         team.start(worker_main, setup)
         if generator_team is not None:
@@ -222,14 +231,51 @@ def _manage(run: Run, history: History, team: Team, num_workers: int, threads: b
         ended_well = True
         return outcome
     finally:
-        left = generator_team.join(timeout) if generator_team is not None else []
-        if ended_well:
-            left += team.join(timeout)
-        else:
-            team.join(min(timeout, 1.0))
-        if left:
-            logger.info("Workers %s did not end within %s s and were stopped or left behind", left, timeout)
+        try:
+            if run.libE_specs["ensemble_copy_back"]:
+                _wait_for_copies(team, manager.leaving if manager is not None else {}, max(timeout, 1.0))
+            _join(team, generator_team, timeout if ended_well else min(timeout, 1.0))
+        except KeyboardInterrupt:  # pressed again: nobody is waited for any longer
+            team.abort()
+            raise
         team.hub.close()
+
+
+def _join(team: Team, generator_team: Team | None, timeout: float) -> None:
+    left = generator_team.join(timeout) if generator_team is not None else []
+    left += team.join(timeout)
+    if left:
+        logger.info("Workers %s did not end within %s s and were stopped or left behind", left, timeout)
+
+
+def _wait_for_copies(team: Team, leaving: dict[int, bool], timeout: float) -> None:
+    """Let workers copy their directories back, however long that takes once they have begun.
+
+    Who is still in a user function after `timeout` seconds is interrupted, and given as long again to begin.
+
+    Parameters
+    ----------
+    leaving : dict
+        Worker -> whether it is done with that (see `Ledger.leaving`).
+    """
+    _hear_of_copies(team.hub, leaving, timeout)
+    if team.interrupt(team.hub.present - set(leaving)):
+        _hear_of_copies(team.hub, leaving, timeout)
+
+
+def _hear_of_copies(hub: Hub, leaving: dict[int, bool], timeout: float) -> None:
+    """Note who begins to copy and who is done, and write what they log, until all are done or time is up."""
+    deadline = time.monotonic() + timeout
+    while waiting := [worker for worker in hub.present if not leaving.get(worker)]:
+        if not leaving.keys() & waiting and time.monotonic() >= deadline:
+            break
+        for worker, message in hub.wait(0.02):
+            if type(message) is LogLine:
+                relay(worker, message)
+            elif type(message) is Leaving:
+                leaving[worker] = message.is_done
+            elif type(message) is Failure and message.died:
+                leaving[worker] = True
 
 
 def _make_manager(run: Run, history: History, team: Team, num_workers: int, on_manager: bool) -> Manager:
@@ -243,6 +289,7 @@ def _make_manager(run: Run, history: History, team: Team, num_workers: int, on_m
     roster = Roster(num_workers, on_manager, specs["gen_workers"], specs["zero_resource_workers"])
     stats = None if specs["disable_log_files"] else write_stats
     ledger = Ledger(history, roster, run.persis_info, run.gen_specs, specs, resource_manager, stats, relay)
+    run.ledger = ledger
     exit_tests = ExitTests(run.exit_criteria, history)
     allocator = Allocator(
         ledger,
@@ -332,13 +379,21 @@ def _log_and_raise(run: Run, history: History | None, error: Exception) -> None:
 def _save_at_abort(run: Run, history: History | None) -> str:
     if history is None or not run.libE_specs["save_H_and_persis_on_abort"]:
         return ""
+    folder, ended = _folder(run), history.sim_ended_count
+    persis_info = run.persis_info if run.ledger is None else run.ledger.persis_info
+    file = _saved("history", lambda: folder.save_aborted_history(history.trim_H(), ended))
+    _saved("persis_info", lambda: folder.save_aborted_persis_info(persis_info, ended))
+    return f" The history was saved as {file}." if file is not None else ""
+
+
+def _saved(what: str, save: Callable[[], Path]) -> Path | None:
     try:
-        files = _folder(run).save_abort(history.trim_H(), run.persis_info, history.sim_ended_count)
+        file = save()
     except Exception as error:  # what could not be saved must not hide what went wrong first
-        logger.error("The history could not be saved: %s: %s", type(error).__name__, error)
-        return ""
-    logger.info("Saved %s", ", ".join(map(str, files)))
-    return f" The history was saved as {files[0]}."
+        logger.error("The %s could not be saved: %s: %s", what, type(error).__name__, error)
+        return None
+    logger.info("Saved %s", file)
+    return file
 
 
 def _warn_of_own_ids(run: Run) -> None:

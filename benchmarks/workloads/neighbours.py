@@ -61,11 +61,12 @@ def seconds_over_pipes(sims: int) -> float:
         pipe.send((0, POINT))
     sent, back = len(pipes), 0
     while back < sims:
-        for pipe in wait_for_any(pipes):
-            pipe.recv()
+        for ready in wait_for_any(pipes):
+            assert isinstance(ready, Connection)
+            ready.recv()
             back += 1
             if sent < sims:
-                pipe.send((sent, POINT))
+                ready.send((sent, POINT))
                 sent += 1
     took = time.perf_counter() - began
     for pipe, worker in zip(pipes, workers):

@@ -5,7 +5,7 @@ order among each other. Only the thread that owns an end may use it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, NamedTuple
 
 from libensemble.comms.messages import Message, Signal
@@ -100,6 +100,11 @@ class Hub(ABC):
             deliver(message)
         return deliver is not None
 
+    @property
+    def present(self) -> set[int]:
+        """Workers whose end is not known to be closed; a thread's never is."""
+        return set(self._threads)
+
     @abstractmethod
     def send(self, worker: int, message: Message) -> None:
         """Send a message to a worker without blocking; to one that is gone it is dropped."""
@@ -140,6 +145,10 @@ class Team(ABC):
 
         The workers have been told to finish at the same time, so they share the time that they are given.
         """
+
+    def interrupt(self, workers: Collection[int]) -> bool:
+        """Ask workers to leave what they are doing and go; return whether any could be asked (threads cannot)."""
+        return False
 
     @abstractmethod
     def abort(self) -> None:

@@ -35,6 +35,7 @@ class Doorbell:
     def ring(self) -> None:
         """Wake who listens; called after something was put into the queue, on any thread."""
         if self.listening:
+            self.listening = False  # one ring is enough
             try:  # noqa: SIM105 -- suppress() costs more
                 os.write(self._write, b"\0")
             except BlockingIOError:

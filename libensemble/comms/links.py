@@ -260,6 +260,11 @@ class LinkHub(Hub):
         if last_words is not None:
             self._last_words[worker] = last_words
 
+    @property
+    def present(self) -> set[int]:
+        """Workers whose end is not known to be closed."""
+        return super().present | set(self._links)
+
     def post(self, worker: int, message: Message) -> None:
         """Deliver a message from a worker that is a thread of this process (called on that thread)."""
         self._posted.append((worker, message))

@@ -19,7 +19,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from libensemble.comms.comms import Comm, Hub, Parting, Team
 from libensemble.comms.doorbell import Doorbell
 from libensemble.comms.links import LinkComm, LinkHub
 from libensemble.comms.messages import Failure, Message, Report
-from libensemble.errors import CommFinishedException, Timeout
+from libensemble.errors import CommError, CommFinishedException, Timeout
 
 logger = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ class ProcessTeam(Team):
             payload: Any = (work, args)
         else:
             # Packed by us, so that a worker that cannot unpack it says so in its own words.
-            payload = pickle.dumps((work, args))
+            payload = _packed((work, args), method)
         ours: list[Any] = []
         for worker in self._workers:
             here, there = self._context.Pipe(duplex=True)
@@ -178,6 +178,13 @@ class ProcessTeam(Team):
         self._end([self._processes[worker] for worker in forced], timeout)
         self._clean_up()
         return forced
+
+    def interrupt(self, workers: Collection[int]) -> bool:
+        """Send SIGTERM to these workers; see `_leave`."""
+        asked = [process for worker, process in self._processes.items() if worker in workers]
+        for process in asked:
+            process.terminate()
+        return bool(asked)
 
     def abort(self) -> None:
         """End all workers at once, and the processes that they have started."""
@@ -216,6 +223,16 @@ class ProcessTeam(Team):
         with contextlib.suppress(OSError):
             words = self._words(worker).read_text(errors="replace")[:_LAST_WORDS_LENGTH]  # newest call first
         return Parting(f"process {process.pid} ended with {_exit_text(process.exitcode)}", words)
+
+
+def _packed(payload: Any, method: str) -> bytes:
+    try:
+        return pickle.dumps(payload)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise CommError(
+            f"the specs cannot be sent to worker processes ({method}): {error}. Functions must be importable by name, "
+            "and the objects in 'user' must be picklable; or use comms='threads', which sends nothing"
+        ) from error
 
 
 def _exit_text(code: int | None) -> str:

@@ -100,7 +100,7 @@ class Mailbox:
     def kill_pending(self) -> bool:
         """Return whether a stop or kill signal waits, without taking it."""
         if self.mail_flag() and not self._buffer:
-            self._buffer.append(self.recv())
+            self._buffer.appendleft(self.recv())  # the data of an order is there already, and stays behind it
         return bool(self._buffer) and self._buffer[0][0] in _STOP_TAGS
 
     def next_message(self) -> Message:

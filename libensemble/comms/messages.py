@@ -107,4 +107,10 @@ class LogLine(NamedTuple):
     text: str
 
 
-Message = Order | Report | Signal | Failure | LogLine
+class Leaving(NamedTuple):
+    """Worker to manager: this worker takes no more orders and copies its directories back, or `is_done` with that."""
+
+    is_done: bool
+
+
+Message = Order | Report | Signal | Failure | LogLine | Leaving

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 _PLAIN = frozenset((int, float, str, bool, bytes, type(None)))
-_SAME = "="  # in place of the dict: the one sent before
-_WHOLE = "*"  # in place of its bytes: it is not a dict, and travels as it is
+_WHOLE = "*"  # (_WHOLE, object): what cannot be told apart cheaply travels as it is
+_ORDERED, _GIVEN_BACK = "o", "g"  # (one of these, number): one sent before, by the manager or by the worker
+# (number, bytes): a new one
 
 
 def fingerprint(persis_info: Any) -> tuple[Any, ...] | None:
@@ -34,38 +35,73 @@ def fingerprint(persis_info: Any) -> tuple[Any, ...] | None:
 
 
 class PersisPost:
-    """The persis_info that both ends of one link hold, as seen from one end."""
+    """The persis_info that both ends of one link hold, as seen from one end.
+
+    What each end sends is numbered, and an order may refer to the last of either kind: letters that cross cannot be
+    taken for one another.
+    """
 
     def __init__(self) -> None:
-        self._mark: tuple[Any, ...] | None = None
-        self._bytes = b""
-        self._live: Any = None
+        self._number = 0  # of the last one that this end sent
+        self._mark: tuple[Any, ...] | None = None  # of what `_reference` names
+        self._reference: tuple[str, int] | None = None
+        self._live: Any = None  # worker: the object that `_reference` names, as user functions have it
+        self._kept: dict[str, tuple[int, bytes]] = {}  # worker: the last of each kind
 
-    def packed(self, persis_info: Any) -> Any:
+    # ---- the manager's end
+
+    def packed(self, persis_info: Any) -> tuple[Any, Any]:
         """Return what the manager sends in place of an order's persis_info."""
         mark = fingerprint(persis_info)
         if mark is None:
-            self._mark = None
             return (_WHOLE, persis_info)
-        if mark == self._mark:
-            return _SAME
-        self._mark = mark
-        return pickle.dumps(persis_info, 5)
+        if mark == self._mark and self._reference is not None:
+            return self._reference
+        self._number += 1
+        self._mark, self._reference = mark, (_ORDERED, self._number)
+        return (self._number, pickle.dumps(persis_info, 5))
 
-    def unpacked(self, sent: Any) -> Any:
+    def taken_back(self, sent: tuple[Any, Any]) -> Any:
+        """Return the persis_info that a worker gave back."""
+        number, content = sent
+        if number == _WHOLE:
+            return content
+        persis_info = pickle.loads(content)
+        self._mark, self._reference = fingerprint(persis_info), (_GIVEN_BACK, number)
+        return persis_info
+
+    # ---- the worker's end
+
+    def unpacked(self, sent: tuple[Any, Any]) -> Any:
         """Return the persis_info that a worker was sent; it is the user function's to change."""
-        if type(sent) is tuple:
-            self._mark = self._live = None
-            return sent[1]
-        if sent == _SAME:
-            if fingerprint(self._live) == self._mark:
-                return self._live
+        key, content = sent
+        if key == _WHOLE:
+            return content
+        if type(content) is bytes:
+            self._kept[_ORDERED] = (key, content)
+            reference = (_ORDERED, key)
         else:
-            self._bytes = sent
-        self._live = pickle.loads(self._bytes)
-        self._mark = fingerprint(self._live)
+            reference = sent
+            if reference == self._reference and self._mark is not None and fingerprint(self._live) == self._mark:
+                return self._live
+        number, packed = self._kept.get(reference[0], (0, b""))
+        if number != reference[1]:
+            return None  # the order has crossed with what this worker gave back: nobody waits for it any more
+        self._hold(reference, pickle.loads(packed))
         return self._live
 
-    def is_unchanged(self, persis_info: Any) -> bool:
-        """Return whether what a user function gave back is what it was given, with nothing changed."""
-        return persis_info is self._live and self._mark is not None and fingerprint(persis_info) == self._mark
+    def given_back(self, persis_info: Any) -> tuple[Any, Any] | None:
+        """Return what a worker sends in place of a report's persis_info; None when nothing has changed."""
+        mark = fingerprint(persis_info)
+        if mark is None:
+            return (_WHOLE, persis_info)
+        if persis_info is self._live and mark == self._mark:
+            return None
+        self._number += 1
+        packed = pickle.dumps(persis_info, 5)
+        self._kept[_GIVEN_BACK] = (self._number, packed)
+        self._hold((_GIVEN_BACK, self._number), persis_info)
+        return (self._number, packed)
+
+    def _hold(self, reference: tuple[str, int], persis_info: Any) -> None:
+        self._reference, self._live, self._mark = reference, persis_info, fingerprint(persis_info)

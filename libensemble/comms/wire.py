@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from libensemble.comms.messages import Failure, LogLine, Message, Order, Report, Signal
+from libensemble.comms.messages import Failure, Leaving, LogLine, Message, Order, Report, Signal
 from libensemble.comms.persis_post import PersisPost
+from libensemble.errors import CommError
 
 HEADER = Struct("<IQ")
 _PICKLED = -1  # in place of a type's number: the array itself is in the head
-_KINDS: tuple[type, ...] = (Order, Report, Signal, Failure, LogLine)
+_KINDS: tuple[type, ...] = (Order, Report, Signal, Failure, LogLine, Leaving)
 _ORDER, _REPORT = 0, 1
 _CODES = {kind: code for code, kind in enumerate(_KINDS)}
 _SMALL = 1 << 16  # bodies up to this size are joined to their head: one copy is cheaper than a second buffer
@@ -42,13 +43,19 @@ class Encoder:
             head: tuple[Any, ...] = (_ORDER, tag, rows, reference, count, persis_info, info, starts)
         elif isinstance(message, Report):
             report_kind, status, output, persis_info, *rest = message
-            if persis_info is not None and self._persis_post.is_unchanged(persis_info):
-                persis_info = None
+            if persis_info is not None:
+                persis_info = self._persis_post.given_back(persis_info)
             reference, body, count = (None, b"", 0) if output is None else self._reference(output)
             head = (_REPORT, report_kind, status, reference, count, persis_info, *rest)
         else:
             head = (_CODES[type(message)], *message)
-        packed = pickle.dumps(head, 5)
+        try:
+            packed = pickle.dumps(head, 5)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise CommError(
+                f"{type(message).__name__} cannot be sent to another process: {error}. What persis_info, libE_info and "
+                "object fields hold must be picklable; or use comms='threads', which sends nothing"
+            ) from error
         header = HEADER.pack(len(packed), len(body))
         if len(body) <= _SMALL:
             return [b"".join((header, packed, body))]
@@ -88,9 +95,11 @@ class Decoder:
             data = self._array(reference, body, count)
             return Order(tag, rows, data, self._persis_post.unpacked(persis_info), info, starts)
         if code == _REPORT:
-            kind, status, reference, count, *others = rest
+            kind, status, reference, count, persis_info, *others = rest
             output = None if reference is None else self._array(reference, body, count)
-            return Report(kind, status, output, *others)
+            if persis_info is not None:
+                persis_info = self._persis_post.taken_back(persis_info)
+            return Report(kind, status, output, persis_info, *others)
         message: Message = _KINDS[code](*rest)
         return message
 

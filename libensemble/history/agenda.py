@@ -8,6 +8,7 @@ function may write `cancel_requested` into H and the agenda notices when it is a
                   \\-> set aside (cancelled before it started)
 """
 
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping
 from heapq import heapify, heappop, heappush
 from typing import Any
@@ -30,10 +31,14 @@ class Agenda:
         self._columns = columns
         self._waiting: dict[int, int] = {}  # row -> its generator
         self._set_aside: dict[int, int] = {}  # the same, for rows cancelled before they started
-        self._queue: list[Any] = []  # heap of rows, or of (-priority, row); may hold entries that are out of date
+        # Waiting rows in the order in which they are to be given; entries may be out of date. Without priorities, rows
+        # that come in ascending order, as nearly all do, need no heap.
+        self._line: deque[int] = deque()
+        self._queue: list[Any] = []  # heap of rows, or of (-priority, row)
         self._offered: set[int] = set()  # rows handed out in this round; they may have started since
         self._has_priority = "priority" in columns
         self._is_doubtful = False
+        self._seen: dict[str, npt.NDArray[Any]] = {}  # columns as they were at the last review
         self._gen_of_running: dict[int, int] = {}
         self._out: dict[int, int] = {}  # generator -> how many of its rows wait or run
         self._returned: dict[int, dict[int, None]] = {}  # generator -> its ended rows that it has not been told of
@@ -46,8 +51,7 @@ class Agenda:
     def from_history(cls, H: npt.NDArray[np.void]) -> "Agenda":
         """Build an agenda from a history array with one scan."""
         agenda = cls({name: H[name] for name in H.dtype.names or ()})
-        agenda.sync(range(len(H)))
-        agenda.recount(len(H))
+        agenda.load(len(H))
         return agenda
 
     # ---- what an allocation function asks
@@ -141,6 +145,7 @@ class Agenda:
         for row in rows:
             if cancelled[row]:
                 self._set_aside[row] = gen
+                self._note("cancel_requested", row, True)
             else:
                 self._wait(row, gen)
 
@@ -183,7 +188,7 @@ class Agenda:
                 elif self._has_priority:
                     self._push(row)
             elif row in self._set_aside and not cancelled[row]:
-                self._wait(row, self._set_aside.pop(row))
+                self._take_up(row)
 
     def sync(self, rows: Iterable[int]) -> None:
         """Take the state of these rows from the history's own flags (the counters are left to `recount`)."""
@@ -200,6 +205,23 @@ class Agenda:
                 self._out[gen] = self._out.get(gen, 0) + 1
             elif not informed:
                 self._returned.setdefault(gen, {})[row] = None
+
+    def load(self, length: int) -> None:
+        """Take the state of the first `length` rows from the history's flags; nothing must be known yet."""
+        columns = {name: self._columns[name][:length] for name in ("sim_started", "sim_ended", "gen_informed")}
+        started, ended, informed = columns["sim_started"], columns["sim_ended"], columns["gen_informed"]
+        cancelled = self._columns["cancel_requested"][:length]
+        gens = self._columns["gen_worker"][:length]
+        waiting, running = ~started & ~cancelled, started & ~ended
+        self._waiting = _pairs(waiting, gens)
+        self._set_aside = _pairs(~started & cancelled, gens)
+        self._gen_of_running = _pairs(running, gens)
+        self.running = _pairs(running, self._columns["sim_worker"])
+        self._out = dict(Counter(gens[waiting | running].tolist()))
+        for row, gen in _pairs(ended & ~informed, gens).items():
+            self._returned.setdefault(gen, {})[row] = None
+        self._rebuild_queue()
+        self.recount(length)
 
     def recount(self, length: int) -> None:
         """Set the counters from the flags of the first `length` rows."""
@@ -224,6 +246,17 @@ class Agenda:
         gen = self._waiting.pop(row)
         self._set_aside[row] = gen
         self._out[gen] -= 1
+        self._note("cancel_requested", row, True)
+
+    def _take_up(self, row: int) -> None:
+        self._note("cancel_requested", row, False)
+        self._wait(row, self._set_aside.pop(row))
+
+    def _note(self, name: str, row: int, value: Any) -> None:
+        """Keep what a review compares with equal to what the sets say."""
+        seen = self._seen.get(name)
+        if seen is not None and row < len(seen):
+            seen[row] = value
 
     def _leave_otherwise(self, row: int) -> int:
         """Take out a row that is started without having waited (a custom policy gave it); return its generator."""
@@ -250,13 +283,26 @@ class Agenda:
         return -priority if priority == priority else np.inf  # a NaN comes last
 
     def _push(self, row: int) -> None:
-        heappush(self._queue, (self._key(row), row) if self._has_priority else row)
+        if self._has_priority:
+            heappush(self._queue, (self._key(row), row))
+            if self._seen:
+                self._note("priority", row, self._columns["priority"][row])
+        elif not self._line or row > self._line[-1]:
+            self._line.append(row)
+        else:
+            heappush(self._queue, row)
+
+    def _first(self) -> Any:
+        """Take the first entry, or None."""
+        line, queue = self._line, self._queue
+        if line and not (queue and queue[0] < line[0]):
+            return line.popleft()
+        return heappop(queue) if queue else None
 
     def _pop(self) -> int | None:
-        """Take the best waiting row from the queue, dropping entries that are out of date."""
-        queue, waiting, offered = self._queue, self._waiting, self._offered
-        while queue:
-            entry = heappop(queue)
+        """Take the best waiting row, dropping entries that are out of date."""
+        waiting, offered = self._waiting, self._offered
+        while (entry := self._first()) is not None:
             row: int = entry[1] if self._has_priority else entry
             if row not in waiting or row in offered:
                 continue
@@ -269,18 +315,49 @@ class Agenda:
         return None
 
     def _review(self) -> None:
-        """Look at every waiting row again: its flags or priority may have been written directly."""
+        """Find the rows whose flags or priorities were written directly since the last review."""
         self._is_doubtful = False
-        cancelled = self._columns["cancel_requested"]
-        for row in [row for row in self._waiting if cancelled[row]]:
-            self._put_aside(row)
-        for row in [row for row in self._set_aside if not cancelled[row]]:
-            self._wait(row, self._set_aside.pop(row))
+        for row in self._changed("cancel_requested"):
+            if row in self._waiting and self._columns["cancel_requested"][row]:
+                self._put_aside(row)
+            elif row in self._set_aside and not self._columns["cancel_requested"][row]:
+                self._take_up(row)
         if self._has_priority:
-            self._rebuild_queue()
+            for row in self._changed("priority"):
+                if row in self._waiting and row not in self._offered:
+                    self._push(row)
+
+    def _changed(self, name: str) -> list[int]:
+        """Return the rows where a column differs from what it was when this was last asked."""
+        column = self._columns[name]
+        seen = self._seen.get(name)
+        if seen is None or len(seen) < len(column):
+            before = seen if seen is not None else column[:0]
+            seen = self._seen[name] = np.zeros(len(column), dtype=column.dtype)
+            if column.dtype.kind == "f":
+                seen[:] = np.nan  # rows never looked at count as changed
+            else:
+                seen[list(self._set_aside)] = True
+            seen[: len(before)] = before
+        same = seen[: len(column)] == column
+        if column.dtype.kind == "f":
+            same |= np.isnan(column) & np.isnan(seen[: len(column)])
+        changed = np.flatnonzero(~same)
+        seen[changed] = column[changed]
+        rows: list[int] = changed.tolist()
+        return rows
 
     def _rebuild_queue(self) -> None:
-        self._queue = [
-            (self._key(row), row) if self._has_priority else row for row in self._waiting if row not in self._offered
-        ]
-        heapify(self._queue)
+        rows = [row for row in self._waiting if row not in self._offered]
+        self._line, self._queue = deque(), []
+        if self._has_priority:
+            self._queue = [(self._key(row), row) for row in rows]
+            heapify(self._queue)
+        else:
+            self._line.extend(sorted(rows))
+
+
+def _pairs(where: npt.NDArray[np.bool_], values: npt.NDArray[Any]) -> dict[int, int]:
+    """Return {row: value} for the rows where a mask holds."""
+    rows = np.flatnonzero(where)
+    return dict(zip(rows.tolist(), values[rows].tolist()))

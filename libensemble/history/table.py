@@ -15,6 +15,7 @@ import numpy.typing as npt
 from libensemble.errors import HistoryError
 from libensemble.history.agenda import Agenda
 from libensemble.history.fields import libE_fields, protected_libE_fields, starting_values
+from libensemble.logger import MANAGER_WARNING
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +71,7 @@ class History:
             for name in start.dtype.names or ():
                 self.columns[name][: self.index] = start[name]
         self.agenda = Agenda(self.columns)
-        self.agenda.sync(range(self.index))
-        self.agenda.recount(self.index)
+        self.agenda.load(self.index)
         self.sim_started_offset = self.agenda.started_count
         self.sim_ended_offset = self.agenda.ended_count
         self.gen_informed_offset = self.agenda.informed_count
@@ -194,7 +194,7 @@ class History:
         where = np.asarray(rows, dtype=int)
         if not self._H0_was_told and int(where.min()) < self.H0_length:
             self._H0_was_told = True
-            logger.manager_warning("Giving rows of H0 to a generator: they are being marked as gen_informed")  # type: ignore[attr-defined]
+            logger.log(MANAGER_WARNING, "Giving rows of H0 to a generator: they are being marked as gen_informed")
         columns["gen_informed_time"][where] = time.time() if now is None else now
         told = where[columns["sim_ended"][where]]
         columns["gen_informed"][told] = True
@@ -406,13 +406,13 @@ def _completed(H0: Any) -> npt.NDArray[np.void]:
     names = H0.dtype.names
     added: dict[str, Any] = {}
     if "sim_started" not in names:
-        logger.manager_warning("H0 has no field 'sim_started': all its rows are marked as started and ended")  # type: ignore[attr-defined]
+        logger.log(MANAGER_WARNING, "H0 has no field 'sim_started': all its rows are marked as started and ended")
         added["sim_started"] = added["sim_ended"] = np.ones(len(H0), dtype=bool)
     elif "sim_ended" not in names:
-        logger.manager_warning("H0 has no field 'sim_ended': rows that have started are marked as ended")  # type: ignore[attr-defined]
+        logger.log(MANAGER_WARNING, "H0 has no field 'sim_ended': rows that have started are marked as ended")
         added["sim_ended"] = np.array(H0["sim_started"])
     if "sim_id" not in names:
-        logger.manager_warning("H0 has no field 'sim_id': its rows are numbered from 0 on")  # type: ignore[attr-defined]
+        logger.log(MANAGER_WARNING, "H0 has no field 'sim_id': its rows are numbered from 0 on")
         added["sim_id"] = np.arange(len(H0))
     kept = [(name, H0.dtype[name]) for name in names if name not in added]
     whole = np.zeros(len(H0), dtype=kept + [(name, column.dtype) for name, column in added.items()])

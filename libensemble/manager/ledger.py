@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from libensemble.comms.messages import Failure, LogLine, Message, Order, Report
+from libensemble.comms.messages import Failure, Leaving, LogLine, Message, Order, Report
 from libensemble.errors import HistoryError, ManagerException, NoWorkError
 from libensemble.history import History
 from libensemble.manager.roster import Roster
@@ -61,6 +61,7 @@ class Ledger:
         self.history, self.roster, self.persis_info = history, roster, persis_info
         self.agenda = history.agenda
         self.failures: list[tuple[int, Failure]] = []
+        self.leaving: dict[int, bool] = {}  # workers that copy their directories back: whether they are done
         self.changed_rows: list[int] = []  # by the last batch
         self.is_closing = False  # no more orders: what comes in still counts
         self._gen_specs = gen_specs
@@ -87,6 +88,8 @@ class Ledger:
                     self._relay(worker, message)
             elif type(message) is Failure:
                 self._received_failure(worker, message)
+            elif type(message) is Leaving:
+                self.leaving[worker] = message.is_done
             else:
                 raise ManagerException(f"worker {worker} sent a {type(message).__name__}: {message!r}")
 

@@ -87,6 +87,11 @@ class Manager:
         """Seconds since the run began."""
         return time.monotonic() - self._begun
 
+    @property
+    def leaving(self) -> dict[int, bool]:
+        """See `Ledger.leaving`."""
+        return self._ledger.leaving
+
     def run(self) -> Outcome:
         """Run until an exit test holds or the allocation function wants to stop.
 
@@ -175,15 +180,15 @@ class Manager:
         return NORMAL
 
     def _stop_persistent(self) -> None:
+        fields = list(self._gen_specs.get("persis_in") or [])
+        rows = self._ledger.agenda.all_returned() if self._final_gen_send and fields else []
         for worker in self._roster.persistent_workers():
             if self._final_gen_send and self._roster.persistent(worker) == EVAL_GEN_TAG:
-                fields = list(self._gen_specs.get("persis_in") or [])
-                rows = self._ledger.agenda.all_returned() if fields else []
                 self._hub.send(worker, self._ledger.last_order(worker, rows, fields))
             else:
                 self._hub.send(worker, Signal(PERSIS_STOP, MAN_SIGNAL_KILL))
-        if self._final_gen_send and self._roster.count_persistent_gens():
-            self.hist.inform(self._ledger.agenda.all_returned())
+        if self._roster.count_persistent_gens():
+            self.hist.inform(rows)
 
     def _warn_of_abandoned(self) -> None:
         running = sorted(self._ledger.agenda.running)

@@ -71,13 +71,17 @@ class RunFolder:
         if error is not None:
             raise error
 
-    def save_abort(self, H: npt.NDArray[np.void], persis_info: Any, ended: int) -> list[Path]:
-        """Save H and persis_info of a run that failed after `ended` simulations."""
-        history = self.path / f"libE_history_at_abort_{ended}.npy"
-        persis = self.path / f"libE_persis_info_at_abort_{ended}.pickle"
-        write_whole(history, lambda file: np.save(file, H))
-        write_whole(persis, lambda file: pickle.dump(persis_info, file))
-        return [history, persis]
+    def save_aborted_history(self, H: npt.NDArray[np.void], ended: int) -> Path:
+        """Save H of a run that failed after `ended` simulations."""
+        target = self.path / f"libE_history_at_abort_{ended}.npy"
+        write_whole(target, lambda file: np.save(file, H))
+        return target
+
+    def save_aborted_persis_info(self, persis_info: Any, ended: int) -> Path:
+        """Save persis_info of a run that failed after `ended` simulations."""
+        target = self.path / f"libE_persis_info_at_abort_{ended}.pickle"
+        write_whole(target, lambda file: pickle.dump(persis_info, file))
+        return target
 
 
 def write_whole(target: Path, write: Any) -> None:

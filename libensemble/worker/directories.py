@@ -19,7 +19,7 @@ import re
 import shutil
 import threading
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -167,8 +167,14 @@ class CalcDirectories:
         return calc_type in self._plans
 
     @contextlib.contextmanager
-    def home(self) -> Iterator[Path]:
-        """Context manager for the worker's whole life: be in the workflow directory, if any; copy back at the end."""
+    def home(self, tell: Callable[[bool], Any] = lambda is_done: None) -> Iterator[Path]:
+        """Context manager for the worker's whole life: be in the workflow directory, if any; copy back at the end.
+
+        Parameters
+        ----------
+        tell : callable, optional
+            Called with False before something is copied back and with True after that, also when it failed.
+        """
         if threading.current_thread() is not threading.main_thread():
             with contextlib.suppress(DirectoryError):  # matters only if a user function changes directory by itself
                 own_directory()
@@ -180,7 +186,12 @@ class CalcDirectories:
             else:
                 yield self._places.run
         finally:
-            self.copy_back()
+            if self.specs.get("ensemble_copy_back"):
+                tell(False)
+                try:
+                    self.copy_back()
+                finally:
+                    tell(True)
 
     @contextlib.contextmanager
     def enter(self, calc_type: int, rows: Sequence[int], gen_no: int) -> Iterator[str | None]:

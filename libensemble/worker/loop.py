@@ -6,9 +6,11 @@ A worker leaves when it is told to finish, when its user function raises (after 
 gone.
 """
 
+import contextlib
 import copy
 import cProfile
 import logging
+import signal
 import time
 import traceback
 from collections.abc import Mapping
@@ -21,8 +23,8 @@ import numpy as np
 from libensemble.comms.comms import Comm
 from libensemble.comms.logs import bind_worker, worker_logging_config
 from libensemble.comms.mailbox import Mailbox, checked_output
-from libensemble.comms.messages import Failure, Order, Report, Signal
-from libensemble.errors import WorkerException
+from libensemble.comms.messages import Failure, Leaving, Order, Report, Signal
+from libensemble.errors import CommError, WorkerException
 from libensemble.message_numbers import (
     CALC_EXCEPTION,
     EVAL_GEN_TAG,
@@ -62,6 +64,22 @@ class WorkerSetup:
     executor: Any = None
     log_level: int = logging.INFO
     is_thread: bool = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what belongs to the manager's process, and perhaps cannot leave it."""
+        state = {name: getattr(self, name) for name in type(self).__slots__}
+        state["libE_specs"] = {**self.libE_specs, "live_data": None, "mpi_comm": None}
+        if self.libE_specs.get("gen_on_manager"):
+            state["gen_specs"] = {"gen_f": _generates_elsewhere}
+        return state
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+def _generates_elsewhere(H: Any) -> None:
+    raise WorkerException("gen_on_manager is set: only worker 0, on the manager, can be given generator work")
 
 
 def worker_main(comm: Comm, worker: int, setup: WorkerSetup) -> None:
@@ -105,7 +123,7 @@ class Worker:
 
     def run(self) -> None:
         """Take orders until told to finish."""
-        with self._directories.home():
+        with self._directories.home(self._tell_of_copying):
             self._make_own_objects()
             try:
                 self._take_orders()
@@ -213,6 +231,12 @@ class Worker:
     def _kill_tasks(self) -> None:
         if hasattr(self.executor, "kill_all"):
             self.executor.kill_all()
+
+    def _tell_of_copying(self, is_done: bool) -> None:
+        if not self._setup.is_thread:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is going anyway, and half a copy is none
+        with contextlib.suppress(CommError):  # the copies are made also when the manager is gone
+            self.comm.send(Leaving(is_done))
 
     def _leave(self) -> None:
         self._kill_tasks()

@@ -9,7 +9,7 @@ import threading
 import numpy as np
 
 from libensemble.executors import Executor
-from libensemble.message_numbers import EVAL_GEN_TAG, EVAL_SIM_TAG, FINISHED_PERSISTENT_GEN_TAG, WORKER_DONE
+from libensemble.message_numbers import EVAL_GEN_TAG, EVAL_SIM_TAG, WORKER_DONE
 
 # ---- arguments
 
@@ -206,7 +206,14 @@ def gen_shows(H, persis_info, gen_specs, libE_info):
     return H_o
 
 
-GEN_SHOWS = [("n_rows", int), ("row_kind", "U2"), ("fields", "U20"), ("gen_count", int), ("batch_size", int), ("sum", float)]
+GEN_SHOWS = [
+    ("n_rows", int),
+    ("row_kind", "U2"),
+    ("fields", "U20"),
+    ("gen_count", int),
+    ("batch_size", int),
+    ("sum", float),
+]
 
 
 def gen_returns(H, persis_info, gen_specs):
@@ -252,9 +259,6 @@ def all_rows_at_once(W, H, sim_specs, gen_specs, alloc_specs, persis_info, libE_
     elif libE_info["sim_ended_count"] == len(H) and len(H):
         return Work, persis_info, 1
     return Work, persis_info
-
-
-FINISHED = FINISHED_PERSISTENT_GEN_TAG
 
 
 # ---- failing

@@ -1,6 +1,7 @@
 """User functions that tell where they are, what lies there, and what they were given to work with."""
 
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,7 @@ def located_sim(H, persis_info, sim_specs, libE_info):
     read = sim_specs["user"].get("reads")
     if read:
         out["f"] = float(Path(read).read_text())
+    time.sleep(sim_specs["user"].get("sleeps_at", {}).get(H["x"][0], 0))
     if H["x"][0] in sim_specs["user"].get("fails_at", ()):
         raise ArithmeticError(f"no result for x = {H['x'][0]}")
     return out
@@ -61,8 +63,6 @@ def sim_that_moves(H, persis_info, sim_specs, libE_info):
     mine = Path(sim_specs["user"]["at"]) / f"worker{libE_info['workerID']}"
     mine.mkdir(exist_ok=True)
     os.chdir(mine)
-    import time
-
     time.sleep(0.02)
     out = np.zeros(len(H), dtype=sim_specs["out"])
     out["sim_cwd"], out["by"] = os.getcwd(), libE_info["workerID"]

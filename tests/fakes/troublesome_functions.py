@@ -65,7 +65,6 @@ def raise_unshowable(H):
     raise Unshowable
 
 
-
 def raise_chained(H):
     """Raise an error with a cause."""
     try:

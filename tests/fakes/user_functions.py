@@ -1,5 +1,7 @@
 """User functions of the small ensembles, importable so that spawned workers find them."""
 
+import time
+
 import numpy as np
 
 from libensemble.message_numbers import EVAL_GEN_TAG, FINISHED_PERSISTENT_GEN_TAG, PERSIS_STOP, STOP_TAG
@@ -26,7 +28,7 @@ def double(H, persis_info, sim_specs):
 
 
 def persistent_count_up(H, persis_info, gen_specs, libE_info):
-    """Propose ``user["batch"]`` points at a time until told to stop; ``persis_info["told"]`` collects what came back."""
+    """Propose ``user["batch"]`` points at a time until told to stop; `told` in persis_info is what came back."""
     support = PersistentSupport(libE_info, EVAL_GEN_TAG)
     count = gen_specs["user"].get("batch", 4)
     first, told, tag = 0, [], None
@@ -39,4 +41,83 @@ def persistent_count_up(H, persis_info, gen_specs, libE_info):
     return None, persis_info, FINISHED_PERSISTENT_GEN_TAG
 
 
-PERSISTENT = (persistent_count_up,)
+# ---- generators
+
+
+def count_up_with_ids(H, persis_info, gen_specs):
+    """Propose points that are numbered by the generator itself."""
+    H_o = points(len(H), gen_specs["user"].get("batch", 4), gen_specs["out"])
+    H_o["sim_id"] = np.arange(len(H), len(H) + len(H_o))
+    return H_o
+
+
+def count_up_in_pairs(H, persis_info, gen_specs):
+    """Propose points of which two each have the same priority, the first ones the highest."""
+    H_o = points(len(H), gen_specs["user"]["batch"], gen_specs["out"])
+    H_o["priority"] = -(H_o["x"] // 2)
+    return H_o
+
+
+def count_up_with_all_keys(H, persis_info, gen_specs):
+    """Propose points; fail if gen_specs lacks a key."""
+    names = "gen_f in persis_in out globus_compute_endpoint threaded user generator initial_batch_size batch_size vocs"
+    missing = set(names.split()) - set(gen_specs)
+    assert not missing, f"gen_specs lacks {missing}"
+    return count_up(H, persis_info, gen_specs)
+
+
+def persistent_two_batches(H, persis_info, gen_specs, libE_info):
+    """Propose two batches of four points, and return when both are back."""
+    support = PersistentSupport(libE_info, EVAL_GEN_TAG)
+    for first in (0, 4):
+        support.send_recv(points(first, 4, gen_specs["out"]))
+    return None, persis_info, FINISHED_PERSISTENT_GEN_TAG
+
+
+# ---- simulators
+
+
+def double_slowly(H, persis_info, sim_specs):
+    """Take longer than the shortest wallclock limits."""
+    time.sleep(0.2)
+    return double(H, persis_info, sim_specs)
+
+
+def double_of_dict(point):
+    """Return twice x; points are dicts."""
+    return {"f": 2 * point["x"]}
+
+
+def depth_of_settings(H, persis_info, sim_specs):
+    """Return an attribute of an object in `user`."""
+    return np.array([(sim_specs["user"]["settings"].depth,)] * len(H), dtype=sim_specs["out"])
+
+
+def count_missing_keys(H, persis_info, sim_specs):
+    """Return how many of the documented keys sim_specs lacks."""
+    names = "sim_f in persis_in out globus_compute_endpoint threaded user simulator vocs"
+    return np.array([(len(set(names.split()) - set(sim_specs)),)] * len(H), dtype=sim_specs["out"])
+
+
+def count_calls(H, persis_info, sim_specs):
+    """Count this worker's calls in its persis_info."""
+    persis_info["calls"] = persis_info.get("calls", 0) + 1
+    return double(H, persis_info, sim_specs), persis_info
+
+
+def return_other_persis_info(H, persis_info, sim_specs):
+    """Return a dict that lacks what was there and has something new."""
+    return double(H, persis_info, sim_specs), {"new": 7.0}
+
+
+def return_empty_persis_info(H, persis_info, sim_specs):
+    """Return an empty dict as persis_info."""
+    return double(H, persis_info, sim_specs), {}
+
+
+def fail(H):
+    """Raise an error."""
+    raise ValueError("this simulator never works")
+
+
+PERSISTENT = (persistent_count_up, persistent_two_batches)

@@ -73,7 +73,9 @@ def test_the_executor_in_libE_info_is_the_one_behind_the_door(comms):
 
 def test_what_an_allocation_function_adds_to_libE_info_reaches_the_user_function(comms):
     alloc = {"alloc_f": conversations.all_rows_at_once, "user": {"info": {"extra": "hello"}}}
-    H, _, _ = run(comms, 1, sim_f=conversations.seen, sim={"out": conversations.SEEN}, gen={"user": {"batch": 3}}, alloc=alloc)
+    H, _, _ = run(
+        comms, 1, sim_f=conversations.seen, sim={"out": conversations.SEEN}, gen={"user": {"batch": 3}}, alloc=alloc
+    )
     assert (H["extra"] == "hello").all() and (H["rows"] == 3).all()
 
 
@@ -86,14 +88,28 @@ def test_persis_info_arrives_as_the_order_has_it_and_none_as_an_empty_dict(comms
 
 def test_a_generator_without_in_fields_gets_no_rows_and_int_row_numbers(comms):
     gen = {"out": conversations.GEN_SHOWS, "in": []}
-    H, _, _ = run(comms, 2, gen_f=conversations.gen_shows, gen=gen, sim={"in": ["n_rows"], "sim_f": conversations.takes_one}, sim_max=3)
+    H, _, _ = run(
+        comms,
+        2,
+        gen_f=conversations.gen_shows,
+        gen=gen,
+        sim={"in": ["n_rows"], "sim_f": conversations.takes_one},
+        sim_max=3,
+    )
     assert (H["n_rows"] == 0).all() and (H["row_kind"] == "i").all() and (H["fields"] == "").all()
     assert list(H["gen_count"][:3]) == [1, 2, 3]  # one number per call, over all workers
 
 
 def test_a_generator_gets_the_asked_fields_of_all_rows(comms):
     gen = {"out": conversations.GEN_SHOWS, "in": ["f", "n_rows"]}
-    H, _, _ = run(comms, 2, gen_f=conversations.gen_shows, gen=gen, sim={"in": ["n_rows"], "sim_f": conversations.takes_one}, sim_max=4)
+    H, _, _ = run(
+        comms,
+        2,
+        gen_f=conversations.gen_shows,
+        gen=gen,
+        sim={"in": ["n_rows"], "sim_f": conversations.takes_one},
+        sim_max=4,
+    )
     assert list(H["n_rows"][:4]) == [0, 1, 2, 3]
     assert (H["fields"][:4] == "f,n_rows").all()  # also in the first call, which has no rows
     assert (H["batch_size"] >= 0).all() and (H["batch_size"] <= 2).all()
@@ -141,7 +157,9 @@ def test_a_row_without_output_ends_all_the_same(comms, form, tmp_path):
 
 
 def test_a_single_entry_is_an_array_of_one(comms):
-    H, _, _ = run(comms, 1, sim_f=conversations.returns, sim={"user": {"do": "one entry"}}, sim_max=2, gen={"user": {"batch": 1}})
+    H, _, _ = run(
+        comms, 1, sim_f=conversations.returns, sim={"user": {"do": "one entry"}}, sim_max=2, gen={"user": {"batch": 1}}
+    )
     assert list(H["f"][:2]) == [1, 2]
 
 
@@ -191,12 +209,13 @@ def test_a_generator_that_returns_none_is_told_what_to_return(comms):
 def test_the_numbers_of_tags_and_statuses():
     from libensemble import message_numbers
 
-    expected = dict(
-        UNSET_TAG=0, EVAL_SIM_TAG=1, EVAL_GEN_TAG=2, STOP_TAG=3, PERSIS_STOP=4,
-        FINISHED_PERSISTENT_SIM_TAG=11, FINISHED_PERSISTENT_GEN_TAG=12, MAN_SIGNAL_FINISH=20, MAN_SIGNAL_KILL=21,
-        WORKER_KILL=30, WORKER_KILL_ON_ERR=31, WORKER_KILL_ON_TIMEOUT=32, TASK_FAILED=33, TASK_FAILED_TO_START=34,
-        WORKER_DONE=35, CALC_EXCEPTION=36,
-    )  # fmt: skip
+    expected = {
+        "UNSET_TAG": 0, "EVAL_SIM_TAG": 1, "EVAL_GEN_TAG": 2, "STOP_TAG": 3, "PERSIS_STOP": 4,
+        "FINISHED_PERSISTENT_SIM_TAG": 11, "FINISHED_PERSISTENT_GEN_TAG": 12,
+        "MAN_SIGNAL_FINISH": 20, "MAN_SIGNAL_KILL": 21,
+        "WORKER_KILL": 30, "WORKER_KILL_ON_ERR": 31, "WORKER_KILL_ON_TIMEOUT": 32, "TASK_FAILED": 33,
+        "TASK_FAILED_TO_START": 34, "WORKER_DONE": 35, "CALC_EXCEPTION": 36,
+    }  # fmt: skip
     assert {name: getattr(message_numbers, name) for name in expected} == expected
     assert list(message_numbers.MAN_KILL_SIGNALS) == [20, 21]
     assert calc_type_strings == {1: "sim", 2: "gen", 4: "STOP with work", None: "No type set"}

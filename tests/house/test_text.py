@@ -1,6 +1,7 @@
 """What is committed speaks of the project alone, and can be read anywhere."""
 
 import re
+import shutil
 import subprocess
 
 from tests.house.source import ROOT
@@ -8,18 +9,27 @@ from tests.house.source import ROOT
 # Places that exist only where somebody happens to work; written so that this file does not hold them itself.
 WORKPLACES = ["/work" + r"/(?:main|shared|\.)", "/tmp" + "/brief", "shared" + "/(?:contract|recipes|design)"]
 PLACE = re.compile("|".join([*WORKPLACES, r"\." + "library/"]))
-SKIPPED = {".git", ".venv", "__pycache__", "_build"}
+BUILT = {"__pycache__", "_build", "build", "dist", "main_job", "libensemble.egg-info"}
+KEPT = {".github", ".ci", ".gitignore"}
 
 
 def project_files():
-    """The files git knows or would add; in an unpacked release, which has no git, all."""
+    """The files git knows or would add; where there is no git, as in an unpacked release, all that are not built."""
+    paths = [ROOT / name for name in git_listed()] or [path for path in ROOT.rglob("*") if not is_built(path)]
+    return [path for path in paths if path.is_file()]
+
+
+def git_listed():
+    if not shutil.which("git"):
+        return []
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if listed.returncode == 0:
-        paths = [ROOT / name for name in listed.stdout.split("\0") if name]
-    else:
-        paths = [path for path in ROOT.rglob("*") if not SKIPPED & set(path.parts)]
-    return [path for path in paths if path.is_file()]
+    return [name for name in listed.stdout.split("\0") if name]
+
+
+def is_built(path):
+    parts = path.relative_to(ROOT).parts
+    return bool(BUILT & set(parts)) or any(part.startswith(".") and part not in KEPT for part in parts)
 
 
 def texts():
@@ -41,6 +51,15 @@ def test_the_search_for_workplaces_finds_them():
 def test_text_files_end_with_a_newline():
     wrong = [str(path) for path, text in texts() if text and not text.endswith("\n")]
     assert not wrong
+
+
+def test_the_project_is_found_without_git(monkeypatch):
+    with_git = set(project_files())
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    without = set(project_files())
+    assert ROOT / "setup.cfg" in without and ROOT / ".ci" / "run" in without
+    assert not {path for path in without if ".venv" in path.parts}
+    assert len(without) >= 100 and len(without - with_git) < 100  # `.gitignore` knows a few more that are built
 
 
 def test_shell_scripts_can_be_read_by_bash():

@@ -5,7 +5,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-import libensemble.logger  # noqa: F401  (registers the manager_warning level)
 from libensemble.history import Agenda, History
 
 GENS = (1, 2, 3)
@@ -158,5 +157,5 @@ class Life(RuleBasedStateMachine):
         assert scanned.next(1000) == self.best_first(self.waiting())
 
 
-Life.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+Life.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 TestLife = Life.TestCase

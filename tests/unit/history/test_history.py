@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import libensemble.logger  # noqa: F401  (registers the manager_warning level)
 from libensemble.errors import HistoryError
 from libensemble.history import History
 from libensemble.history.fields import libE_fields

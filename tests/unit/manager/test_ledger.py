@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-import libensemble.logger  # noqa: F401  (registers the manager_warning level)
 from libensemble.comms.messages import Failure, LogLine, Order, Report
 from libensemble.errors import HistoryError, ManagerException
 from libensemble.history import History
