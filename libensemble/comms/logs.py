@@ -14,6 +14,7 @@ The statistics file does not depend on the log level: its lines do not pass thro
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -208,8 +209,8 @@ def manager_logging_config(specs: Mapping[str, Any] | None = None) -> Callable[[
     ----------
     specs : dict, optional
         The run's `libE_specs`. With `use_workflow_dir` both files lie in `workflow_dir_path`, which is made if
-        missing; with `disable_log_files` no file is opened and records go to the handlers of the root logger, or,
-        if it has none, to the terminal from the stderr level on.
+        missing; with `disable_log_files` no file is opened and records go to the handlers of the root logger, and,
+        if none of these writes to the terminal, from the stderr level on to the terminal, too.
 
     Returns
     -------
@@ -281,8 +282,13 @@ def _open_files(config: LogConfig, specs: Mapping[str, Any]) -> None:
 def _open_without_files(config: LogConfig) -> None:
     root = logging.getLogger(config.name)
     _open.adjust(root, config.log_level, propagate=root.propagate)
-    if not (root.propagate and logging.getLogger().handlers):  # else whoever set these up shows the records
+    if not (root.propagate and _shows_on_terminal(logging.getLogger())):
         _open.install(root, _dressed(StderrHandler(config.stderr_level), config))
+
+
+def _shows_on_terminal(other: logging.Logger) -> bool:
+    """Return whether somebody has set this logger up to write to the terminal."""
+    return any(getattr(handler, "stream", None) in (sys.stderr, sys.stdout) for handler in other.handlers)
 
 
 def _path_in_run(filename: str, specs: Mapping[str, Any]) -> Path:

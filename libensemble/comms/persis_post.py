@@ -46,6 +46,7 @@ class PersisPost:
         self._mark: tuple[Any, ...] | None = None  # of what `_reference` names
         self._reference: tuple[str, int] | None = None
         self._live: Any = None  # worker: the object that `_reference` names, as user functions have it
+        self._is_clean = False  # worker: no user function has had `_live` since `_mark` was taken
         self._kept: dict[str, tuple[int, bytes]] = {}  # worker: the last of each kind
 
     # ---- the manager's end
@@ -82,12 +83,15 @@ class PersisPost:
             reference = (_ORDERED, key)
         else:
             reference = sent
-            if reference == self._reference and self._mark is not None and fingerprint(self._live) == self._mark:
-                return self._live
+            if reference == self._reference and self._mark is not None:
+                if self._is_clean or fingerprint(self._live) == self._mark:
+                    self._is_clean = False
+                    return self._live
         number, packed = self._kept.get(reference[0], (0, b""))
         if number != reference[1]:
             return None  # the order has crossed with what this worker gave back: nobody waits for it any more
         self._hold(reference, pickle.loads(packed))
+        self._is_clean = False
         return self._live
 
     def given_back(self, persis_info: Any) -> tuple[Any, Any] | None:
@@ -96,6 +100,7 @@ class PersisPost:
         if mark is None:
             return (_WHOLE, persis_info)
         if persis_info is self._live and mark == self._mark:
+            self._is_clean = True
             return None
         self._number += 1
         packed = pickle.dumps(persis_info, 5)
@@ -105,3 +110,4 @@ class PersisPost:
 
     def _hold(self, reference: tuple[str, int], persis_info: Any) -> None:
         self._reference, self._live, self._mark = reference, persis_info, fingerprint(persis_info)
+        self._is_clean = True

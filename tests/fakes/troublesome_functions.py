@@ -1,5 +1,6 @@
 """User functions that go wrong, each in its own way; importable, so that spawned workers find them."""
 
+import asyncio
 import logging.config
 import sys
 import time
@@ -65,6 +66,11 @@ def raise_unshowable(H):
     raise Unshowable
 
 
+def raise_cancelled(H):
+    """Raise what is no Exception, as asyncio does."""
+    raise asyncio.CancelledError
+
+
 def raise_chained(H):
     """Raise an error with a cause."""
     try:
@@ -117,3 +123,8 @@ def ids_with_a_gap(H, persis_info, gen_specs):
     H_o = np.zeros(3, dtype=gen_specs["out"])
     H_o["sim_id"] = [0, 1, 3]
     return H_o
+
+
+def negative_ids(H, persis_info, gen_specs):
+    """Generate a point with a negative number."""
+    return np.array([(-5, 1.0)], dtype=gen_specs["out"])

@@ -74,6 +74,26 @@ def persistent_two_batches(H, persis_info, gen_specs, libE_info):
     return None, persis_info, FINISHED_PERSISTENT_GEN_TAG
 
 
+def persistent_unfilled_id(H, persis_info, gen_specs, libE_info):
+    """Propose one point at a time and never fill in its sim_id."""
+    support = PersistentSupport(libE_info, EVAL_GEN_TAG)
+    tag = None
+    while tag not in (STOP_TAG, PERSIS_STOP):
+        tag, _, _ = support.send_recv(np.zeros(1, dtype=gen_specs["out"]))
+    return None, persis_info, FINISHED_PERSISTENT_GEN_TAG
+
+
+def one_batch_then_none(H, persis_info, gen_specs):
+    """Propose points at the first call only."""
+    return count_up(H, persis_info, gen_specs) if not len(H) else None
+
+
+def count_up_slowly(H, persis_info, gen_specs):
+    """Take longer than the manager waits between two calls of the allocation function."""
+    time.sleep(0.15)
+    return count_up(H, persis_info, gen_specs)
+
+
 # ---- simulators
 
 
@@ -120,4 +140,4 @@ def fail(H):
     raise ValueError("this simulator never works")
 
 
-PERSISTENT = (persistent_count_up, persistent_two_batches)
+PERSISTENT = (persistent_count_up, persistent_two_batches, persistent_unfilled_id)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import re
 import threading
 
@@ -165,7 +166,16 @@ def test_disabled_files_leave_records_to_the_users_own_logging(capfd, caplog):
     logging.getLogger("libensemble.x").error("for the root logger")
     close()
     assert [record.getMessage() for record in caplog.records] == ["for the root logger"]
-    assert "for the root logger" not in capfd.readouterr().err
+    assert "for the root logger" in capfd.readouterr().err  # caplog's handler does not write to the terminal
+
+
+def test_disabled_files_show_nothing_twice(capsys, monkeypatch):
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [*root.handlers, logging.StreamHandler(sys.stderr)])
+    close = manager_logging_config({"disable_log_files": True})
+    logging.getLogger("libensemble.x").error("once")
+    close()
+    assert capsys.readouterr().err.count("once") == 1
 
 
 def test_workflow_directory_holds_the_logs_of_its_run_only(tmp_path):
