@@ -116,6 +116,7 @@ class Manager:
         while not self._exit_tests.reached(self.elapsed):
             sent = self._give_work()
             if self._allocator.wants_stop:
+                logger.info("The allocation function ends the run: a generator has returned, or nothing is left to give")
                 return
             if self._roster.any_busy:
                 tries = 0

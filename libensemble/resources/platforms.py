@@ -57,7 +57,8 @@ class Platform(BaseModel):
     A field that is None is found out when it is needed. Unknown fields are rejected, and assignments are checked.
     """
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+    # Most of these classes are never used in a run: their validators are built when one is.
+    model_config = ConfigDict(extra="forbid", validate_assignment=True, defer_build=True)
 
     mpi_runner: str | None = Field(default=None, description=f"How MPI applications start: one of {MPI_RUNNERS}.")
     runner_name: str | None = Field(default=None, description="The run command, if not the runner's usual one.")
@@ -218,6 +219,8 @@ class Summit(Platform):
 
 class Known_platforms(BaseModel):
     """The platforms that can be named in `libE_specs["platform"]` or `$LIBE_PLATFORM`; one field each."""
+
+    model_config = ConfigDict(defer_build=True)
 
     aurora: Aurora = Field(default_factory=Aurora)
     generic_rocm: GenericROCm = Field(default_factory=GenericROCm)

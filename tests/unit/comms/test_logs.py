@@ -2,8 +2,8 @@
 
 import logging
 import os
-import sys
 import re
+import sys
 import threading
 
 import pytest

@@ -104,7 +104,9 @@ def test_what_cannot_be_told_apart_is_sent_each_time(ends, value):
     assert fingerprint(value) is None
 
 
-@pytest.mark.parametrize(("one", "other"), [({"a": 1}, {"a": True}), ({"a": 1}, {"a": 1.0}), ({"a": 0, "b": 1}, {"b": 1})])
+@pytest.mark.parametrize(
+    ("one", "other"), [({"a": 1}, {"a": True}), ({"a": 1}, {"a": 1.0}), ({"a": 0, "b": 1}, {"b": 1})]
+)
 def test_fingerprints_tell_types_and_keys_apart(one, other):
     assert fingerprint(one) != fingerprint(other)
 
