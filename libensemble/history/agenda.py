@@ -43,6 +43,7 @@ class Agenda:
         self._out: dict[int, int] = {}  # generator -> how many of its rows wait or run
         self._returned: dict[int, dict[int, None]] = {}  # generator -> its ended rows that it has not been told of
         self.running: dict[int, int] = {}
+        self.is_given_in_order = False  # kept by AllocSupport: somebody goes through the rows by their numbers
         self.started_count = 0
         self.ended_count = 0
         self.informed_count = 0

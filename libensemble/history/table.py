@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from libensemble.errors import HistoryError
 from libensemble.history.agenda import Agenda
-from libensemble.history.fields import libE_fields, protected_libE_fields, starting_values
+from libensemble.history.fields import blank, merge_fields, protected_libE_fields
 from libensemble.logger import MANAGER_WARNING
 
 logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class History:
         self.grow_count = 0
         self.index = len(start) if start is not None else 0
         room = exit_criteria.get("sim_max")
-        self.H = _blank(self.index + (_FIRST_LENGTH if room is None else int(room)), dtype)
+        self.H = blank(self.index + (_FIRST_LENGTH if room is None else int(room)), dtype)
         self.columns: dict[str, npt.NDArray[Any]] = {name: self.H[name] for name in dtype.names or ()}
         if start is not None:
             for name in start.dtype.names or ():
@@ -224,7 +224,7 @@ class History:
     def grow_H(self, k: int) -> None:
         """Add `k` blank rows of room at the end."""
         self.grow_count = k
-        self._replace(np.concatenate((self.H, _blank(k, self.H.dtype))))
+        self._replace(np.concatenate((self.H, blank(k, self.H.dtype))))
 
     # ---- the same acts under the names that live-data objects and older scripts know
 
@@ -338,7 +338,7 @@ class History:
 
     def _add_fields(self, fields: list[tuple[str, Any]]) -> None:
         dtype = np.dtype([(name, self.H.dtype[name]) for name in self.columns] + fields)
-        bigger = _blank(len(self.H), dtype)
+        bigger = blank(len(self.H), dtype)
         for name, column in self.columns.items():
             bigger[name] = column
         self._replace(bigger)
@@ -350,53 +350,6 @@ class History:
         self.columns.update((name, H[name]) for name in H.dtype.names or ())
         self._cut_dtypes = {}
         self._known_types = {}
-
-
-def merge_fields(first: "np.dtype[Any] | None", *declared: Sequence[Any]) -> "np.dtype[Any]":
-    """Return the history's type: reserved fields, then the declared ones in order, each name once.
-
-    Parameters
-    ----------
-    first : dtype or None
-        The type of H0; its fields win over declared ones of the same name.
-    *declared : list of tuple
-        Lists of ``(name, type)`` or ``(name, type, shape)``.
-
-    Raises
-    ------
-    HistoryError
-        The same name is declared with types that do not agree.
-    """
-    fields: dict[str, np.dtype[Any]] = {name: np.dtype(kind) for name, kind in libE_fields}
-    reserved = set(fields)
-    from_H0 = {name: first[name] for name in first.names or ()} if first is not None else {}
-    for out in declared:
-        for entry in out:
-            one = np.dtype([tuple(entry)])
-            for name in one.names or ():
-                known = fields.get(name)
-                if known is not None and not _agree(known, one[name], name in reserved) and name not in from_H0:
-                    raise HistoryError(
-                        f"field {name!r} is declared as {one[name]} but elsewhere as {known}; the types must agree"
-                    )
-                fields.setdefault(name, one[name])
-    fields.update((name, kind) for name, kind in from_H0.items() if name not in reserved)
-    return np.dtype(list(fields.items()))
-
-
-def _agree(known: "np.dtype[Any]", other: "np.dtype[Any]", is_reserved: bool) -> bool:
-    if known == other:
-        return True
-    # A reserved field may be declared with another width of the same kind: ("sim_id", "int32").
-    return is_reserved and known.kind == other.kind and known.shape == other.shape
-
-
-def _blank(length: int, dtype: "np.dtype[Any]") -> npt.NDArray[np.void]:
-    H = np.zeros(length, dtype=dtype)
-    for name, value in starting_values.items():
-        if name in (dtype.names or ()):
-            H[name] = value
-    return H
 
 
 def _completed(H0: Any) -> npt.NDArray[np.void]:

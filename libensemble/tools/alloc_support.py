@@ -193,14 +193,22 @@ class AllocSupport:
         Rows that are cancelled or have started are passed over. Whoever gives the row out adds 1 to ``"next_to_give"``.
         """
         row, end = persis_info.get("next_to_give", 0), len(H)
-        if row > end:
-            row = 0  # left by another, longer run
+        if row > end or self._is_first_in_order():
+            row = 0  # left by another run
         if row < end:
             started, cancelled = H["sim_started"], H["cancel_requested"]
             while row < end and (started[row] or cancelled[row]):
                 row += 1
         persis_info["next_to_give"] = row
         return row if row < end else None
+
+    def _is_first_in_order(self) -> bool:
+        """Return whether nobody has asked for a row in order before, in this run."""
+        agenda: Agenda | None = self.libE_info.get("agenda")
+        if agenda is None or agenda.is_given_in_order:
+            return False
+        agenda.is_given_in_order = True
+        return True
 
     def skip_canceled_points(self, H: npt.NDArray[np.void], persis_info: dict[Any, Any]) -> None:
         """Move ``persis_info["next_to_give"]`` past rows that are cancelled, at most to ``len(H)``."""

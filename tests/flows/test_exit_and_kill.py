@@ -354,7 +354,7 @@ def cancel(comms, how="put back", kills=True, *, seconds=10, cancel=(0,), worker
         sim={"user": user},
         gen_f=gen_f or slow_functions.cancels_running,
         gen={"in": [], "persis_in": ["sim_id", "f"], "user": {"batch": 4, "cancel": list(cancel)}},
-        alloc={"alloc_f": only_persistent_gens, "user": {"async_return": True}},
+        alloc={"alloc_f": only_persistent_gens, "user": {"async_return": True, "active_recv_gen": True}},
         kill_canceled_sims=kills,
         sim_max=sim_max,
         **stated,

@@ -5,8 +5,7 @@ import pytest
 
 from libensemble.errors import HistoryError
 from libensemble.history import History
-from libensemble.history.fields import libE_fields
-from libensemble.history.table import merge_fields
+from libensemble.history.fields import libE_fields, merge_fields
 
 SIM = {"out": [("f", float)]}
 GEN = {"out": [("x", float, (2,))]}
