@@ -12,7 +12,8 @@
     |   |-- Timeout                 nothing came in the given time
     |   |-- CommFinishedException   the other end is gone
     |   |-- ManagerStop             the manager asked this worker to stop
-    |   `-- RemoteException         raised in another process; `exc` holds its traceback as text
+    |   |-- RemoteException         raised in another process; `exc` holds its traceback as text
+    |   `-- RemoteTraceback         its cause: that text, so that a traceback here shows what happened there
     |-- DirectoryError              a directory of the run cannot be used
     |-- ResourcesException
     |   |-- ResourceManagerException
@@ -95,6 +96,15 @@ class RemoteException(CommError):
     def __init__(self, message: str, exc: str = "") -> None:
         super().__init__(message, exc)
         self.exc = exc
+        if exc:
+            self.__cause__ = RemoteTraceback(f"\n{exc}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class RemoteTraceback(CommError):
+    """Where a `RemoteException` was raised, as text."""
 
 
 class DirectoryError(LibEnsembleError):

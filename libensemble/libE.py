@@ -4,14 +4,12 @@
 """
 
 import contextlib
-import cProfile
 import logging
 import multiprocessing
-import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +37,7 @@ from libensemble.store.run_folder import RunFolder
 from libensemble.tools.alloc_support import AllocSupport
 from libensemble.utils.current import current
 from libensemble.utils.misc import specs_dump
+from libensemble.utils.profiling import profiled
 from libensemble.version import __version__
 from libensemble.worker import WorkerSetup, worker_main
 from libensemble.worker.directories import prepare_run
@@ -234,18 +233,27 @@ def _manage(run: Run, history: History, team: Team, num_workers: int, threads: b
         try:
             if run.libE_specs["ensemble_copy_back"]:
                 _wait_for_copies(team, manager.leaving if manager is not None else {}, max(timeout, 1.0))
-            _join(team, generator_team, timeout if ended_well else min(timeout, 1.0))
+            left = _join(team, generator_team, timeout if ended_well else min(timeout, 1.0))
+            _end_applications(setup.thread_executors[worker] for worker in left if worker in setup.thread_executors)
         except KeyboardInterrupt:  # pressed again: nobody is waited for any longer
             team.abort()
             raise
         team.hub.close()
 
 
-def _join(team: Team, generator_team: Team | None, timeout: float) -> None:
+def _join(team: Team, generator_team: Team | None, timeout: float) -> list[int]:
     left = generator_team.join(timeout) if generator_team is not None else []
     left += team.join(timeout)
     if left:
         logger.info("Workers %s did not end within %s s and were stopped or left behind", left, timeout)
+    return left
+
+
+def _end_applications(executors: Iterable[Any]) -> None:
+    """End what threads that are left behind have launched: they will not do so themselves."""
+    for executor in executors:
+        if hasattr(executor, "kill_all"):
+            executor.kill_all()
 
 
 def _wait_for_copies(team: Team, leaving: dict[int, bool], timeout: float) -> None:
@@ -405,16 +413,8 @@ def _warn_of_own_ids(run: Run) -> None:
         )
 
 
-@contextlib.contextmanager
-def _profiled(libE_specs: Mapping[str, Any]) -> Any:
-    if not libE_specs["profile"] or sys.getprofile() is not None:
-        yield
-        return
-    folder = Path(libE_specs["workflow_dir_path"] if libE_specs["use_workflow_dir"] else os.curdir).absolute()
-    profile = cProfile.Profile()
-    profile.enable()
-    try:
-        yield
-    finally:
-        profile.disable()
-        profile.dump_stats(str(folder / "manager.prof"))
+def _profiled(libE_specs: Mapping[str, Any]) -> contextlib.AbstractContextManager[Any]:
+    if not libE_specs["profile"]:
+        return contextlib.nullcontext()
+    folder = Path(libE_specs["workflow_dir_path"] if libE_specs["use_workflow_dir"] else ".")
+    return profiled(folder.absolute() / "manager.prof")

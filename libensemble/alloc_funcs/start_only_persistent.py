@@ -47,7 +47,7 @@ def only_persistent_gens(W, H, sim_specs, gen_specs, alloc_specs, persis_info, l
     workers, mode = _sim_workers(support, user)
     if give_by_priority(Work, support, H, workers, sim_specs, persis_info, user, **mode):
         missing = user.get("num_active_gens", 1) - alive
-        if missing > 0 and support.agenda(H).all_started():
+        if missing > 0 and _may_start(support.agenda(H), gen_specs, alive):
             _start_gens(Work, support, H, gen_specs, persis_info, missing, _gen_mode(user))
     return Work, persis_info
 
@@ -69,6 +69,12 @@ def _sim_workers(support, user):
         return idle, {}
     idle += support.avail_worker_ids(persistent=EVAL_SIM_TAG, zero_resource_workers=False, gen_workers=False)
     return sorted(idle), {"persistent": True}
+
+
+def _may_start(agenda, gen_specs, alive):
+    """Return whether nothing waits; before the first generator object starts, what H0 left undone has also ended."""
+    is_object = gen_specs.get("generator") is not None
+    return agenda.all_ended() if is_object and not alive else agenda.all_started()
 
 
 def _start_gens(Work, support, H, gen_specs, persis_info, missing, mode):

@@ -81,10 +81,16 @@ def give_in_order(Work, support, H, workers, sim_specs, persis_info, for_sims=No
 
 
 def start_gen(Work, support, H, wid, gen_specs, persis_info, **libE_info):
-    """Call the generator on worker `wid`, with all of `H` if it wants fields; return whether resources sufficed."""
+    """Call the generator on worker `wid`, with all of `H` if it wants fields; return whether resources sufficed.
+
+    A generator object ingests what it gets: it gets only the rows that have ended.
+    """
     fields = gen_specs.get("in") or []
+    rows = rows_for(H, fields)
+    if gen_specs.get("generator") is not None and len(rows):
+        rows = rows[H["sim_ended"]]
     try:
-        Work[wid] = support.gen_work(wid, fields, rows_for(H, fields), persis_info.get(wid), **libE_info)
+        Work[wid] = support.gen_work(wid, fields, rows, persis_info.get(wid), **libE_info)
     except InsufficientFreeResources:
         return False
     return True

@@ -144,11 +144,13 @@ def checked_output(output: Any) -> Any:
     ------
     TypeError
         It is something else; the message says what and what would be right.
+    AttributeError
+        It is a dict, as functions of one point return.
     """
     if output is None:
         return None
     if isinstance(output, dict):
-        raise TypeError(
+        raise AttributeError(
             "a user function returned a dict. sim_f and gen_f return a NumPy structured array; a function of one point "
             "that takes and returns a dict is given as SimSpecs(simulator=..., vocs=...)"
         )

@@ -116,7 +116,7 @@ class Manager:
         while not self._exit_tests.reached(self.elapsed):
             sent = self._give_work()
             if self._allocator.wants_stop:
-                logger.info("The allocation function ends the run: a generator has returned, or nothing is left to give")
+                logger.info("The allocation function ends the run (a generator returned, or no work is left)")
                 return
             if self._roster.any_busy:
                 tries = 0
@@ -177,6 +177,8 @@ class Manager:
                 if not self._roster.any_persistent or self.elapsed >= patience:
                     self._warn_of_abandoned()
                     return OUT_OF_TIME
+            if self._kills_cancelled:
+                self._send_kills()  # what a generator has cancelled as its last act
             self._receive(self._pause() or _TICK / 10)
         return NORMAL
 

@@ -3,12 +3,15 @@
 Observers hear of each batch after the ledger has taken it into account. They only look.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from libensemble.comms.logs import flush_stats
 from libensemble.history import History
 from libensemble.store.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
 
 
 class Observer:
@@ -56,18 +59,27 @@ class Checkpoints(Observer):
         for kind, k in self._every.items():
             if k:
                 reached = k * (_count(kind, history) // k)
-                # While one file is still being written, the next waits for a later batch: the run goes on.
-                if reached > self._saved[kind] and not self._folder.is_saving:
+                # While one file is still being written, the next waits for a later batch: the run goes on. Of what
+                # was there before there is a file already, which is not this run's to write again.
+                if reached > max(self._saved[kind], _count_before(kind, history)) and not self._folder.is_saving:
                     self._saved[kind] = reached
+                    self._try(self._folder.finish_saving)
                     self._folder.save_history_soon(history.trim_H(), kind, reached)
 
     def ended(self, history: History) -> None:
         """Save the whole history under its exact counts."""
-        self._folder.finish_saving()
+        self._try(self._folder.finish_saving)
         if self._at_end:
             kinds = [kind for kind, k in self._every.items() if k] or ["sim"]
             for kind in kinds:
-                self._folder.save_history(history.trim_H(), kind, _count(kind, history))
+                self._try(self._folder.save_history, history.trim_H(), kind, _count(kind, history))
+
+    def _try(self, save: Callable[..., Any], *args: Any) -> None:
+        """Save; a full disk costs the file, not the run."""
+        try:
+            save(*args)
+        except Exception as error:
+            logger.error("The history could not be saved in %s: %s: %s", self._folder.path, type(error).__name__, error)
 
 
 class LiveData(Observer):
@@ -93,3 +105,7 @@ class LiveData(Observer):
 
 def _count(kind: str, history: History) -> int:
     return history.sim_ended_count if kind == "sim" else history.index
+
+
+def _count_before(kind: str, history: History) -> int:
+    return history.sim_ended_offset if kind == "sim" else history.H0_length

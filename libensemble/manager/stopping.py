@@ -53,7 +53,8 @@ class ExitTests:
         if name not in columns:
             return
         values, ended = columns[name], columns["sim_ended"]
-        self._value_reached = any(ended[row] and bool((values[row] <= bound).any()) for row in rows)
+        holds = bool if values.ndim == 1 else _any_element
+        self._value_reached = any(ended[row] and holds(values[row] <= bound) for row in rows)
 
     def reached(self, elapsed: float) -> bool:
         """Return whether the run is to stop giving out work; the reason is logged once."""
@@ -81,3 +82,7 @@ class ExitTests:
 
 def _limit(most: int | None, before: int) -> float:
     return math.inf if most is None else most + before
+
+
+def _any_element(comparison: Any) -> bool:
+    return bool(comparison.any())

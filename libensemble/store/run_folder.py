@@ -28,7 +28,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path = ".", prefix: str = "libE_history", with_date: bool = False) -> None:
-        self.path = Path(path)
+        self.path = Path(path).absolute()  # user functions may change the directory later
         date = _file_date(time.time()) + "_" if with_date else ""
         self._prefix = f"{prefix}_{date}"
         self._newest: dict[str, Path] = {}

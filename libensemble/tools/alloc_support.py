@@ -193,7 +193,7 @@ class AllocSupport:
         Rows that are cancelled or have started are passed over. Whoever gives the row out adds 1 to ``"next_to_give"``.
         """
         row, end = persis_info.get("next_to_give", 0), len(H)
-        if row > end or self._is_first_in_order():
+        if self._is_first_in_order() or row > end:
             row = 0  # left by another run
         if row < end:
             started, cancelled = H["sim_started"], H["cancel_requested"]

@@ -175,9 +175,6 @@ class CalcDirectories:
         tell : callable, optional
             Called with False before something is copied back and with True after that, also when it failed.
         """
-        if threading.current_thread() is not threading.main_thread():
-            with contextlib.suppress(DirectoryError):  # matters only if a user function changes directory by itself
-                own_directory()
         try:
             if self.specs.get("use_workflow_dir") and self._may_move():
                 self._places.run.mkdir(parents=True, exist_ok=True)

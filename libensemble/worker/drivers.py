@@ -116,6 +116,7 @@ class _Driver:
             if results is not None and received:
                 self.ingest(results)
             if tag in STOPS:
+                self._send_updates()
                 return
             size = self.batch_size or received or size
 

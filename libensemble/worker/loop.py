@@ -8,13 +8,12 @@ gone.
 
 import contextlib
 import copy
-import cProfile
 import logging
 import signal
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from libensemble.comms.comms import Comm
 from libensemble.comms.logs import bind_worker, worker_logging_config
 from libensemble.comms.mailbox import Mailbox, checked_output
 from libensemble.comms.messages import Failure, Leaving, Order, Report, Signal
-from libensemble.errors import CommError, WorkerException
+from libensemble.errors import CommError, DirectoryError, WorkerException
 from libensemble.message_numbers import (
     CALC_EXCEPTION,
     EVAL_GEN_TAG,
@@ -33,6 +32,8 @@ from libensemble.message_numbers import (
     UNSET_TAG,
 )
 from libensemble.utils.current import current
+from libensemble.utils.loc_stack import own_directory
+from libensemble.utils.profiling import profiled
 from libensemble.worker.directories import CalcDirectories
 from libensemble.worker.runners import Runner
 from libensemble.worker.stats import stats_text
@@ -54,6 +55,8 @@ class WorkerSetup:
         The manager's: worker processes that are not forked do not inherit it.
     is_thread : bool
         The worker shares its process with others: it binds its objects and its directory to its thread.
+    thread_executors : dict
+        Worker -> executor of the workers that are threads, for who has to end their applications in their place.
     """
 
     sim_specs: dict[str, Any]
@@ -64,11 +67,13 @@ class WorkerSetup:
     executor: Any = None
     log_level: int = logging.INFO
     is_thread: bool = False
+    thread_executors: dict[int, Any] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what belongs to the manager's process, and perhaps cannot leave it."""
         state = {name: getattr(self, name) for name in type(self).__slots__}
         state["libE_specs"] = {**self.libE_specs, "live_data": None, "mpi_comm": None}
+        state["thread_executors"] = {}
         if self.libE_specs.get("gen_on_manager"):
             state["gen_specs"] = {"gen_f": _generates_elsewhere}
         return state
@@ -85,9 +90,8 @@ def _generates_elsewhere(H: Any) -> None:
 def worker_main(comm: Comm, worker: int, setup: WorkerSetup) -> None:
     """Be worker number `worker` until the end of the run."""
     if setup.libE_specs.get("profile") and not setup.is_thread:
-        with cProfile.Profile() as profile:
+        with profiled(_profile_folder(setup.libE_specs) / f"worker_{worker}.prof"):
             Worker(comm, worker, setup).run()
-        profile.dump_stats(str(_profile_folder(setup.libE_specs) / f"worker_{worker}.prof"))
     else:
         Worker(comm, worker, setup).run()
 
@@ -111,7 +115,7 @@ class Worker:
         self._is_logging = not setup.libE_specs.get("disable_log_files")
         if setup.is_thread:
             bind_worker(worker)
-        elif self._is_logging:
+        else:
             worker_logging_config(comm, worker, setup.log_level)
         self._directories = CalcDirectories(setup.libE_specs, worker)
         self._has_directory = {tag: self._directories.active(tag) for tag in (EVAL_SIM_TAG, EVAL_GEN_TAG)}
@@ -123,6 +127,9 @@ class Worker:
 
     def run(self) -> None:
         """Take orders until told to finish."""
+        if self._setup.is_thread:
+            with contextlib.suppress(DirectoryError):  # where that cannot be, user code had better stay
+                own_directory()
         with self._directories.home(self._tell_of_copying):
             self._make_own_objects()
             try:
@@ -225,6 +232,7 @@ class Worker:
         self._takes_requests = hasattr(executor, "set_gen_procs_gpus")
         if self._setup.is_thread:
             current.bind_thread(executor, resources)
+            self._setup.thread_executors[self.workerID] = executor
         else:
             current.executor, current.resources = executor, resources
 

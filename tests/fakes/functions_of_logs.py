@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from libensemble.message_numbers import EVAL_GEN_TAG, EVAL_SIM_TAG, FINISHED_PERSISTENT_SIM_TAG, PERSIS_STOP, STOP_TAG
+from libensemble.message_numbers import EVAL_SIM_TAG, FINISHED_PERSISTENT_SIM_TAG, PERSIS_STOP, STOP_TAG
 from libensemble.tools.persistent_support import PersistentSupport
 from tests.fakes.user_functions import double
 
@@ -25,6 +25,11 @@ def sim_that_logs(H, persis_info, sim_specs, libE_info):
     mine.info("info: %s", about)
     mine.warning("warning: %s", about)
     mine.manager_warning("manager warning: %s", about)
+    return double(H, persis_info, sim_specs)
+
+
+def sim_that_logs_what_does_not_fit(H, persis_info, sim_specs):
+    """Log a record whose argument does not fit its text."""
     mine.info("\udce4 %d", "not a number")
     return double(H, persis_info, sim_specs)
 
@@ -81,4 +86,8 @@ def points_that_matter(H, persis_info, gen_specs):
     return out
 
 
-TAGS = (EVAL_SIM_TAG, EVAL_GEN_TAG)
+def points_for_two_sets(H, persis_info, gen_specs):
+    """Eight points, each to be evaluated on two resource sets."""
+    out = np.zeros(8, dtype=gen_specs["out"])
+    out["x"], out["resource_sets"] = np.arange(8), 2
+    return out

@@ -317,3 +317,36 @@ def describe_mixed(point):
     """Return texts and vectors."""
     assert isinstance(point["task"], str) and point["v"].shape == (3,)
     return {"f": point["v"].sum() + point["level"], "note": f"is {point['task']}", "g": point["v"][:2]}
+
+
+class KeepsFrame:
+    """Keeps its data as columns, as those do that build a data frame: all dicts of one call must have equal keys."""
+
+    def __init__(self, vocs):
+        self.variables = list(vocs.variables)
+        self.frame = None
+        self.stream = np.random.default_rng(0)
+
+    def suggest(self, num_points):
+        assert self.frame is not None, "ingest something first"
+        return [{name: self.stream.uniform() for name in self.variables} for _ in range(num_points)]
+
+    def ingest(self, results):
+        names = list(self.frame or results[0])
+        for one in results:
+            if set(one) != set(names):
+                raise ValueError(f"a column is missing: {one} against {names}")
+        columns = {name: [one[name] for one in results] for name in names}
+        self.frame = {name: (self.frame or {}).get(name, []) + column for name, column in columns.items()}
+
+
+def copy_point(point):
+    """Return what came in under other names."""
+    return {"y1": point["x2"], "c1": point["x1"]}
+
+
+def copy_rows(H, persis_info, sim_specs):
+    """Return what came in under other names; points are rows."""
+    H_o = np.zeros(len(H), dtype=sim_specs["out"])
+    H_o["y1"], H_o["c1"] = H["x2"], H["x1"]
+    return H_o

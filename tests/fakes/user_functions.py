@@ -103,6 +103,12 @@ def double_slowly(H, persis_info, sim_specs):
     return double(H, persis_info, sim_specs)
 
 
+def double_last_slowly(H, persis_info, sim_specs):
+    """Take longer for x = 3."""
+    time.sleep(0.2 if H["x"][0] == 3 else 0)
+    return double(H, persis_info, sim_specs)
+
+
 def double_of_dict(point):
     """Return twice x; points are dicts."""
     return {"f": 2 * point["x"]}

@@ -8,6 +8,15 @@ distances in all, however many calls bring them.
 
 import numpy as np
 
+DISTANCE_FIELDS = (
+    "known_to_aposmm",
+    "dist_to_unit_bounds",
+    "dist_to_better_l",
+    "dist_to_better_s",
+    "ind_of_better_l",
+    "ind_of_better_s",
+)
+
 
 def update_history_dist(H, n, new_rows=None):
     """Take newly evaluated points into the distances.
@@ -66,3 +75,24 @@ def _free_best_sample(H, samples):
         best = samples[np.argmin(H["f"][samples])]
         H["dist_to_better_s"][best] = np.inf
         H["ind_of_better_s"][best] = -1
+
+
+def cdist(first, second, metric="euclidean"):
+    """Return the distances between two sets of points.
+
+    Parameters
+    ----------
+    first, second : array_like of float, shapes (k, n) and (m, n)
+    metric : {"euclidean", "sqeuclidean"}
+
+    Returns
+    -------
+    array of float, shape (k, m)
+    """
+    if metric not in ("euclidean", "sqeuclidean"):
+        raise ValueError(f"metric must be 'euclidean' or 'sqeuclidean', not {metric!r}")
+    first, second = np.atleast_2d(np.asarray(first, float)), np.atleast_2d(np.asarray(second, float))
+    squared = np.zeros((len(first), len(second)))
+    for dimension in range(first.shape[1]):  # keeps the memory at k times m, however many dimensions there are
+        squared += np.subtract.outer(first[:, dimension], second[:, dimension]) ** 2
+    return squared if metric == "sqeuclidean" else np.sqrt(squared)

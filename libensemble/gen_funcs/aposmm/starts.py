@@ -5,9 +5,31 @@ Programming Computation 10 (2018), doi 10.1007/s12532-017-0131-4. The distances 
 `points.py`.
 """
 
-from math import log
+from math import exp, lgamma, log, pi, sqrt
 
 import numpy as np
+
+from libensemble.gen_funcs.aposmm.points import cdist
+
+SIGMA = 5.0  # of the paper: how wide the critical radius is
+
+
+def extract_rk_c(user_specs, n):
+    """Return the multiplier of the critical radius: ``user_specs["rk_const"]`` or the paper's, for the unit cube.
+
+    Parameters
+    ----------
+    user_specs : dict
+    n : int
+        Dimension of the domain; of any size, for the Gamma function is taken by its logarithm.
+    """
+    given = user_specs.get("rk_const")
+    return default_rk_const(n) if given is None else given
+
+
+def default_rk_const(n):
+    """Return ``(Gamma(1 + n/2) * 5)^(1/n) / sqrt(pi)``."""
+    return exp((lgamma(1 + n / 2) + log(SIGMA)) / n) / sqrt(pi)
 
 
 def calc_rk(n, n_s, rk_const, lhs_divisions=0):
@@ -71,5 +93,4 @@ def _far_from_minima(H, rows, n, nu):
     """Return for each of the rows whether it is at least `nu` from every local minimum."""
     cube = H["x_on_cube"].reshape(len(H), n)
     minima = cube[H["local_min"]]
-    distance = np.linalg.norm(cube[rows][:, np.newaxis] - minima, axis=2)
-    return np.all(distance >= nu, axis=1)
+    return np.all(cdist(cube[rows], minima) >= nu, axis=1)

@@ -9,7 +9,7 @@ class LiveData(ABC):
 
     @abstractmethod
     def live_update(self, hist: Any) -> None:
-        """Look at the history; called after every message with data that the manager has taken in.
+        """Look at the history; called after each batch of messages that the manager has taken in: points, results.
 
         Must be quick, for the manager waits; may not change anything.
 

@@ -241,7 +241,8 @@ class TestArrayGenerators:
                 return [np.zeros(1, dtype=[("sim_id", int)]), np.zeros(0, dtype=[("sim_id", int)])]
 
         mailbox = run(Updating(VOCS_))
-        assert len(mailbox.updates) == 3 and all(len(update) == 1 for update in mailbox.updates)
+        assert len(mailbox.updates) == 4  # one with each batch, and one at the end
+        assert all(len(update) == 1 for update in mailbox.updates)
 
     def test_both_uniform_samplers_send_the_same_points(self):
         vocs = VOCS(variables={"a": [-3, 1], "b": [2, 5]}, objectives={"f": "MINIMIZE"})
