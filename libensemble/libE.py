@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,11 @@ class Run:
     H0: npt.NDArray[np.void] | None
     begun: float
     ledger: Ledger | None = None  # once the run has begun
+    folder: RunFolder = field(init=False)
+
+    def __post_init__(self) -> None:
+        specs = self.libE_specs
+        self.folder = RunFolder(specs["workflow_dir_path"] or ".", specs["H_file_prefix"], specs["save_H_with_date"])
 
 
 def libE(
@@ -294,6 +299,7 @@ def _make_manager(run: Run, history: History, team: Team, num_workers: int, on_m
         resources.set_resource_manager(num_workers)
         resource_manager = resources.resource_manager
     _warn_of_own_ids(run)
+    begun = time.monotonic()  # the clock of wallclock_max; starting the workers does not count
     roster = Roster(num_workers, on_manager, specs["gen_workers"], specs["zero_resource_workers"])
     stats = None if specs["disable_log_files"] else write_stats
     ledger = Ledger(history, roster, run.persis_info, run.gen_specs, specs, resource_manager, stats, relay)
@@ -307,11 +313,11 @@ def _make_manager(run: Run, history: History, team: Team, num_workers: int, on_m
         run.alloc_specs,
         specs,
         run.exit_criteria,
-        lambda: time.monotonic() - run.begun,
+        lambda: time.monotonic() - begun,
         resource_manager,
     )
     return Manager(
-        history, team.hub, roster, ledger, allocator, exit_tests, specs, run.gen_specs, _observers(run), run.begun
+        history, team.hub, roster, ledger, allocator, exit_tests, specs, run.gen_specs, _observers(run), begun
     )
 
 
@@ -319,7 +325,7 @@ def _observers(run: Run) -> list[Observer]:
     specs = run.libE_specs
     observers: list[Observer] = [] if specs["disable_log_files"] else [Statistics()]
     if specs["save_every_k_sims"] or specs["save_every_k_gens"] or specs["save_H_on_completion"]:
-        observers.append(Checkpoints(_folder(run), specs))
+        observers.append(Checkpoints(run.folder, specs))
     if specs["live_data"] is not None:
         observers.append(LiveData(specs["live_data"]))
     return observers
@@ -361,12 +367,6 @@ def _open_logs(run: Run) -> Callable[[], None]:
     return close
 
 
-def _folder(run: Run) -> RunFolder:
-    specs = run.libE_specs
-    path = specs["workflow_dir_path"] or "."
-    return RunFolder(path, specs["H_file_prefix"], specs["save_H_with_date"])
-
-
 def _log_and_raise(run: Run, history: History | None, error: Exception) -> None:
     """Log an error, save what there is, and raise what the caller of libE() gets."""
     enable_loggers()  # user code that ran in this process may have disabled them
@@ -385,9 +385,11 @@ def _log_and_raise(run: Run, history: History | None, error: Exception) -> None:
 
 
 def _save_at_abort(run: Run, history: History | None) -> str:
+    with contextlib.suppress(Exception):
+        run.folder.finish_saving()  # the last checkpoint
     if history is None or not run.libE_specs["save_H_and_persis_on_abort"]:
         return ""
-    folder, ended = _folder(run), history.sim_ended_count
+    folder, ended = run.folder, history.sim_ended_count
     persis_info = run.persis_info if run.ledger is None else run.ledger.persis_info
     file = _saved("history", lambda: folder.save_aborted_history(history.trim_H(), ended))
     _saved("persis_info", lambda: folder.save_aborted_persis_info(persis_info, ended))

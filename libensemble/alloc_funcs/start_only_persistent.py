@@ -9,7 +9,8 @@ def only_persistent_gens(W, H, sim_specs, gen_specs, alloc_specs, persis_info, l
     """Return results to waiting generators, give points to idle workers, and start generators when no point waits.
 
     A generator gets the results of its own points: all at once when the last of them is back, or as they come
-    (`async_return`). The ensemble stops when a generator returns.
+    (`async_return`). If it was started with rows of H0 (``gen_specs["in"]`` names fields), it also gets the results of
+    those that were evaluated after its start. The ensemble stops when a generator returns.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ def only_persistent_gens(W, H, sim_specs, gen_specs, alloc_specs, persis_info, l
     workers, mode = _sim_workers(support, user)
     if give_by_priority(Work, support, H, workers, sim_specs, persis_info, user, **mode):
         missing = user.get("num_active_gens", 1) - alive
-        if missing > 0 and _may_start(support.agenda(H), gen_specs, alive):
+        if missing > 0 and support.agenda(H).all_started():
             _start_gens(Work, support, H, gen_specs, persis_info, missing, _gen_mode(user))
     return Work, persis_info
 
@@ -58,8 +59,12 @@ def _return_results(Work, support, H, gen_specs, persis_info, user):
     mode = _gen_mode(user)
     at_once = user.get("async_return", False) and agenda.ended_count >= user.get("init_sample_size", 0)
     for gen in support.avail_worker_ids(persistent=EVAL_GEN_TAG, active_recv=user.get("active_recv_gen", False)):
-        if (at_once or agenda.all_back(gen)) and (rows := agenda.returned(gen)):
-            Work[gen] = support.gen_work(gen, gen_specs["persis_in"], rows, persis_info.get(gen), **mode)
+        if at_once or agenda.all_back(gen):
+            rows = agenda.returned(gen)
+            if gen_specs.get("in") and not Work:  # who was given H0 at the start also gets what H0 had left undone
+                rows = agenda.returned_of_before() + rows
+            if rows:
+                Work[gen] = support.gen_work(gen, gen_specs["persis_in"], rows, persis_info.get(gen), **mode)
 
 
 def _sim_workers(support, user):
@@ -69,12 +74,6 @@ def _sim_workers(support, user):
         return idle, {}
     idle += support.avail_worker_ids(persistent=EVAL_SIM_TAG, zero_resource_workers=False, gen_workers=False)
     return sorted(idle), {"persistent": True}
-
-
-def _may_start(agenda, gen_specs, alive):
-    """Return whether nothing waits; before the first generator object starts, what H0 left undone has also ended."""
-    is_object = gen_specs.get("generator") is not None
-    return agenda.all_ended() if is_object and not alive else agenda.all_started()
 
 
 def _start_gens(Work, support, H, gen_specs, persis_info, missing, mode):

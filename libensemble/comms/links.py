@@ -11,6 +11,8 @@ their messages to the hub and wake it with a doorbell.
 
 import os
 import select
+import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +25,7 @@ from libensemble.comms.wire import HEADER, Decoder, Encoder
 from libensemble.errors import CommFinishedException, Timeout
 
 _CHUNK = 1 << 16
+_ALIGNMENT = 16  # bytes: where the array of a message begins in memory
 _READ = select.POLLIN
 _WRITE = select.POLLOUT
 
@@ -44,7 +47,7 @@ class Link:
         self._encoder, self._decoder = Encoder(persis_post), Decoder(persis_post)
         self._rest = b""  # the beginning of a frame that has not come whole
         self._large: bytearray | None = None  # the frame being filled, when it is a large one
-        self._filled = 0
+        self._begin = self._filled = 0  # of the frame in there, and how far it is filled
         self._outgoing: deque[Any] = deque()
 
     @property
@@ -94,7 +97,7 @@ class Link:
             data = os.read(self.fd, _CHUNK)
         except BlockingIOError:
             return []
-        except ConnectionError as error:
+        except OSError as error:
             raise CommFinishedException(f"the connection broke: {error}") from error
         if not data:
             raise CommFinishedException("the other end has closed the connection")
@@ -111,16 +114,30 @@ class Link:
             end = middle + body_length
             if end > size:
                 if end - start > _CHUNK:
-                    self._large = bytearray(end - start)
-                    self._filled = size - start
-                    self._large[: self._filled] = data[start:]
+                    self._begin_large(data[start:], middle - start, end - start)
                     start = size
                 break
             body = bytearray(data[middle:end]) if body_length else b""
-            messages.append(self._decoder.decode(data[start + HEADER.size : middle], body))
+            messages.append(self._decoded(data[start + HEADER.size : middle], body))
             start = end
         self._rest = data[start:]
         return messages
+
+    def _decoded(self, head: Any, body: Any) -> Message:
+        try:
+            return self._decoder.decode(head, body)
+        except Exception as error:  # whatever objects do when they are unpacked
+            text = f"a message cannot be unpacked here: {type(error).__name__}: {error}"
+            return Failure(text, traceback.format_exc())
+
+    def _begin_large(self, data: bytes, middle: int, size: int) -> None:
+        self._begin = -middle % _ALIGNMENT
+        self._filled = self._begin + len(data)
+        try:
+            self._large = bytearray(self._begin + size)
+        except (MemoryError, OverflowError) as error:
+            raise CommFinishedException(f"there is no memory for a message of {size} bytes") from error
+        self._large[self._begin : self._filled] = data
 
     def _get_large(self) -> list[Message]:
         frame = self._large
@@ -130,7 +147,7 @@ class Link:
                 count = os.readv(self.fd, [view[self._filled :]])
             except BlockingIOError:
                 return []
-            except ConnectionError as error:
+            except OSError as error:
                 raise CommFinishedException(f"the connection broke: {error}") from error
         if not count:
             raise CommFinishedException("the other end closed the connection in the middle of a message")
@@ -138,9 +155,16 @@ class Link:
         if self._filled < len(frame):
             return []
         self._large = None
-        head_length, _ = HEADER.unpack_from(frame)
-        middle = HEADER.size + head_length
-        return [self._decoder.decode(frame[HEADER.size : middle], memoryview(frame)[middle:])]
+        head_length, _ = HEADER.unpack_from(frame, self._begin)
+        start = self._begin + HEADER.size
+        middle = start + head_length
+        return [self._decoded(frame[start:middle], memoryview(frame)[middle:])]
+
+    def holds_bytes(self) -> bool:
+        """Return whether the stream holds bytes to read, or is closed at the other end."""
+        poll = select.poll()
+        poll.register(self.fd, _READ)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         """Close the stream."""
@@ -174,8 +198,8 @@ class LinkComm(Comm):
             while link.has_outgoing:
                 self._wait_to_send()
                 link.flush()
-        except (BrokenPipeError, ConnectionError) as error:
-            raise CommFinishedException("the manager is gone") from error
+        except OSError as error:
+            raise CommFinishedException(f"the manager is gone: {error}") from error
 
     def _wait_to_send(self) -> None:
         self._poll.modify(self._link.fd, _READ | _WRITE)
@@ -190,8 +214,10 @@ class LinkComm(Comm):
 
     def recv(self, timeout: float | None = None) -> Message:
         """Return the next message; see `Comm.recv`."""
+        deadline = None if timeout is None else time.monotonic() + timeout
         while not self._inbox:
-            if not self._take(timeout):
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not self._take(left) or (left == 0 and not self._inbox):
                 raise Timeout(f"no message within {timeout} seconds")
         return self._inbox.popleft()
 
@@ -279,7 +305,7 @@ class LinkHub(Hub):
             return  # it is gone; the failure has been delivered or is under way
         try:
             link.put(message)
-        except (BrokenPipeError, ConnectionError):
+        except OSError:
             return  # the next wait finds the closed end and says so
         if link.has_outgoing:
             self._poll.modify(link.fd, _READ | _WRITE)
@@ -299,10 +325,10 @@ class LinkHub(Hub):
             if event & ~_WRITE:
                 self._drain(worker, batch)
         for worker in gone:
-            while worker in self._links and self._drain(worker, batch):
-                pass
+            while worker in self._links and self._links[worker].holds_bytes():
+                self._drain(worker, batch)
             self._drop(worker, batch)
-        while self._posted:
+        for _ in range(len(self._posted)):  # not more: others may post faster than this takes
             batch.append(self._posted.popleft())
         return batch
 
@@ -336,21 +362,20 @@ class LinkHub(Hub):
         link = self._links[worker]
         try:
             link.flush()
-        except (BrokenPipeError, ConnectionError):
+        except OSError:
             return
         if not link.has_outgoing:
             self._poll.modify(link.fd, _READ)
 
-    def _drain(self, worker: int, batch: list[tuple[int, Message]]) -> bool:
-        """Read once from a worker; return whether there may be more."""
+    def _drain(self, worker: int, batch: list[tuple[int, Message]]) -> None:
+        """Read once from a worker."""
         try:
             messages = self._links[worker].get()
         except CommFinishedException:
             self._drop(worker, batch)
-            return False
+            return
         for message in messages:
             batch.append((worker, message))
-        return bool(messages)
 
     def _drop(self, worker: int, batch: list[tuple[int, Message]]) -> None:
         """Stop listening to a worker that is gone, and say so unless it was told to go."""

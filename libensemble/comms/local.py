@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 _EXIT_WAIT = 2.0  # seconds for a process whose socket is closed to be gone altogether
 _LAST_WORDS_LENGTH = 4000
+_MARK = "LIBE_STARTED_BY"  # in the environment of a worker process, and so of all that it starts
+_ORPHAN_GRACE = 1.0  # seconds between SIGTERM and SIGKILL for what a dead worker has started
 
 
 class ThreadComm(Comm):
@@ -139,6 +141,7 @@ class ProcessTeam(Team):
         self.hub: Hub = LinkHub()
         self._workers = list(workers)
         self._processes: dict[int, Any] = {}
+        self._has_lost_some = False  # who died without having been told to leave
         self._folder = Path(tempfile.mkdtemp(prefix="libE_workers_"))
         self._context = multiprocessing.get_context()
 
@@ -205,6 +208,8 @@ class ProcessTeam(Team):
         for child in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
+        if self._has_lost_some or any(process.exitcode for process in self._processes.values()):
+            _end_orphans(str(self._folder))
 
     def _clean_up(self) -> None:
         for process in self._processes.values():
@@ -217,6 +222,7 @@ class ProcessTeam(Team):
         return self._folder / f"worker_{worker}"
 
     def _parting(self, worker: int) -> Parting:
+        self._has_lost_some = True
         process = self._processes[worker]
         process.join(_EXIT_WAIT)
         words = ""
@@ -254,6 +260,7 @@ def _process_main(stream: Any, inherited: list[int], worker: int, words: str, pa
             os.close(fd)
     parent = multiprocessing.parent_process()
     comm = LinkComm(stream, parent.sentinel if parent is not None else None)
+    os.environ[_MARK] = words
     signal.signal(signal.SIGTERM, _leave)
     # Ctrl-C is the manager's to handle. A handler, not SIG_IGN, which applications started from here would inherit.
     signal.signal(signal.SIGINT, lambda signum, frame: None)
@@ -290,6 +297,19 @@ def _descendants(pid: int) -> list[psutil.Process]:
         return psutil.Process(pid).children(recursive=True)
     except psutil.NoSuchProcess:
         return []
+
+
+def _end_orphans(folder: str) -> None:
+    """End what worker processes have started and, as they died, could not end themselves."""
+    orphans = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):  # of other users, or just gone
+            if os.path.dirname(process.environ().get(_MARK, "")) == folder:
+                process.terminate()
+                orphans.append(process)
+    for process in psutil.wait_procs(orphans, timeout=_ORPHAN_GRACE)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _warn_of_mpi(method: str) -> None:

@@ -51,7 +51,8 @@ class Encoder:
             head = (_CODES[type(message)], *message)
         try:
             packed = pickle.dumps(head, 5)
-        except (pickle.PicklingError, AttributeError, TypeError) as error:
+        except Exception as error:  # pickling runs the code of whatever is in there
+            self._forget_type_of(head)
             raise CommError(
                 f"{type(message).__name__} cannot be sent to another process: {error}. What persis_info, libE_info and "
                 "object fields hold must be picklable; or use comms='threads', which sends nothing"
@@ -60,6 +61,12 @@ class Encoder:
         if len(body) <= _SMALL:
             return [b"".join((header, packed, body))]
         return [header + packed, body]
+
+    def _forget_type_of(self, head: tuple[Any, ...]) -> None:
+        """The other end has not heard of the array's type, if this was to be the first message with it."""
+        reference = head[3] if head[0] in (_ORDER, _REPORT) else None
+        if type(reference) is tuple and reference[0] != _PICKLED:
+            del self._numbers[reference[1]]
 
     def _reference(self, data: npt.NDArray[Any]) -> tuple[Any, Any, int]:
         """Return how the head speaks of an array, the array's bytes, and its length."""

@@ -28,7 +28,8 @@ class NoiseEstimate(NamedTuple):
     level : float
         Standard deviation of the noise; 0 unless it was found.
     inform : int
-        NOISE_FOUND (1), STEP_TOO_SMALL (2: at least half of the neighbours are equal) or STEP_TOO_LARGE (3).
+        NOISE_FOUND (1), STEP_TOO_SMALL (2: at least half of the values equal their neighbours) or
+        STEP_TOO_LARGE (3).
     """
 
     level: float
@@ -56,7 +57,7 @@ def ecnoise(values):
     count = len(values)
     if count < LEVELS_THAT_AGREE + 1:
         raise ValueError(f"noise is estimated from at least {LEVELS_THAT_AGREE + 1} values, not {count}: {values}")
-    if np.ptp(values) > LARGEST_RANGE * np.max(np.abs(values)):
+    if not np.isfinite(values).all() or np.ptp(values) > LARGEST_RANGE * np.max(np.abs(values)):
         return NoiseEstimate(0.0, STEP_TOO_LARGE)
     if 2 * np.count_nonzero(np.diff(values) == 0) >= count:
         return NoiseEstimate(0.0, STEP_TOO_SMALL)

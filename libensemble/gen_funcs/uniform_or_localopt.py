@@ -4,7 +4,7 @@ The allocation function is `start_persistent_local_opt_gens.start_persistent_loc
 start. Needs the package nlopt, for the runs only.
 """
 
-from contextlib import suppress
+import logging
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from libensemble.message_numbers import EVAL_GEN_TAG, FINISHED_PERSISTENT_GEN_TA
 from libensemble.tools.persistent_support import PersistentSupport
 
 __all__ = ["uniform_or_localopt"]
+
+logger = logging.getLogger(__name__)
 
 _FAR = ("dist_to_unit_bounds", "dist_to_better_l", "dist_to_better_s")
 _NONE_BETTER = ("ind_of_better_l", "ind_of_better_s")
@@ -74,11 +76,13 @@ def _run(start, gen_specs, support):
     method = _method(nlopt, objective.x0, gen_specs["user"])
     method.set_min_objective(objective)
     x_opt = None
-    # NLopt's own errors end the run; what was raised on our side is in `objective.error`
-    with suppress(RuntimeError, ValueError, MemoryError, nlopt.ForcedStop, nlopt.RoundoffLimited):
+    try:
         x_opt = method.optimize(objective.x0.copy())
-    if objective.error is not None:
-        raise objective.error
+    except Exception as error:  # NLopt's own, of several types; what was raised here is in `objective.error`
+        if objective.error is not None:
+            raise objective.error from None
+        if not objective.is_stopped:
+            logger.warning(f"The local run from {objective.x0} ended with an error of NLopt: {error!r}")
     if x_opt is None or objective.is_stopped:
         return {}
     return {"done": True, "x_opt": x_opt} if method.last_optimize_result() in _CONVERGED else {"done": True}

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+_GONE = -1  # in place of a generator's worker: one that lived in an earlier run
+
 
 class Agenda:
     """Sets of rows, kept up as things happen.
@@ -128,6 +130,10 @@ class Agenda:
         rows = self._returned.get(gen)
         return sorted(rows) if rows else []
 
+    def returned_of_before(self) -> list[int]:
+        """Return the rows of H0 that have ended and that no generator has been told of, in row order."""
+        return self.returned(_GONE)
+
     def all_returned(self) -> list[int]:
         """Return the rows that have ended and that no generator has been told of, in row order."""
         return sorted(row for rows in self._returned.values() for row in rows)
@@ -174,9 +180,10 @@ class Agenda:
     def informed(self, rows: Iterable[int]) -> None:
         """Note ended rows that a generator has been told of."""
         gen_worker = self._columns["gen_worker"]
+        of_before = self._returned.get(_GONE, {})
         for row in rows:
-            waiting_to_be_told = self._returned.get(int(gen_worker[row]))
-            if waiting_to_be_told is not None and waiting_to_be_told.pop(row, 0) is None:
+            untold = self._returned.get(int(gen_worker[row]), of_before)
+            if untold.pop(row, 0) is None or of_before.pop(row, 0) is None:
                 self.informed_count += 1
 
     def updated(self, rows: Iterable[int]) -> None:
@@ -207,12 +214,17 @@ class Agenda:
             elif not informed:
                 self._returned.setdefault(gen, {})[row] = None
 
-    def load(self, length: int) -> None:
-        """Take the state of the first `length` rows from the history's flags; nothing must be known yet."""
+    def load(self, length: int, by_gens_of_before: bool = False) -> None:
+        """Take the state of the first `length` rows from the history's flags; nothing must be known yet.
+
+        With `by_gens_of_before`, generators that no longer live made them: no generator has them returned as its own.
+        """
         columns = {name: self._columns[name][:length] for name in ("sim_started", "sim_ended", "gen_informed")}
         started, ended, informed = columns["sim_started"], columns["sim_ended"], columns["gen_informed"]
         cancelled = self._columns["cancel_requested"][:length]
         gens = self._columns["gen_worker"][:length]
+        if by_gens_of_before:
+            gens = np.full(length, _GONE)
         waiting, running = ~started & ~cancelled, started & ~ended
         self._waiting = _pairs(waiting, gens)
         self._set_aside = _pairs(~started & cancelled, gens)

@@ -71,7 +71,7 @@ class History:
             for name in start.dtype.names or ():
                 self.columns[name][: self.index] = start[name]
         self.agenda = Agenda(self.columns)
-        self.agenda.load(self.index)
+        self.agenda.load(self.index, by_gens_of_before=True)
         self.sim_started_offset = self.agenda.started_count
         self.sim_ended_offset = self.agenda.ended_count
         self.gen_informed_offset = self.agenda.informed_count

@@ -31,7 +31,11 @@ def lookup(name: str) -> Any:
         if "." not in module_name:
             message = f"No module named {module_name!r}, needed for {name!r}"
             raise ModuleNotFoundError(message, name=module_name) from error
-        return getattr(lookup(module_name), attribute)  # a class's attribute, for one
+        try:
+            owner = lookup(module_name)  # a class, for one
+        except AttributeError:
+            raise ModuleNotFoundError(f"No module named {module_name!r} (from {name!r})", name=module_name) from error
+        return getattr(owner, attribute)
     try:
         return getattr(module, attribute)
     except AttributeError:

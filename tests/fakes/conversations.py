@@ -296,3 +296,8 @@ def fails(H, persis_info, specs, libE_info):
     if specs["user"].get("at", 0) in libE_info["H_rows"]:
         inner_cause(specs["user"]["do"])
     return outputs(H, specs, f=1)
+
+
+def generator_fails(H, persis_info, gen_specs):
+    """Raise ``user["do"]``."""
+    inner_cause(gen_specs["user"]["do"])

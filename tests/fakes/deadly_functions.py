@@ -20,6 +20,8 @@ def die(how):
     """End this process."""
     if how == "exit":
         os._exit(7)
+    if how == "leave":
+        os._exit(0)
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "crash":
@@ -66,7 +68,7 @@ def writes_its_process_id(H, persis_info, sim_specs, libE_info):
 def leaves_a_child(H, persis_info, sim_specs, libE_info):
     """Launch an application through the executor, and die while it runs."""
     libE_info["executor"].submit(app_name="sleep", app_args="600")
-    die("kill")
+    die(sim_specs["user"]["how"])
 
 
 class DiesWhenUnpacked:

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from libensemble.executors import Executor
 from libensemble.message_numbers import EVAL_GEN_TAG, FINISHED_PERSISTENT_GEN_TAG, PERSIS_STOP, STOP_TAG
 from libensemble.tools.persistent_support import PersistentSupport
 
@@ -83,6 +84,26 @@ def persistent_unfilled_id(H, persis_info, gen_specs, libE_info):
     return None, persis_info, FINISHED_PERSISTENT_GEN_TAG
 
 
+def persistent_with_error_between(H, persis_info, gen_specs, libE_info):
+    """Fail once the first batch is back."""
+    PersistentSupport(libE_info, EVAL_GEN_TAG).send_recv(points(0, 4, gen_specs["out"]))
+    raise ValueError("between two batches")
+
+
+def persistent_with_error_while_running(H, persis_info, gen_specs, libE_info):
+    """Fail while points are being evaluated."""
+    PersistentSupport(libE_info, EVAL_GEN_TAG).send(points(0, 4, gen_specs["out"]))
+    raise ValueError("while others work")
+
+
+def persistent_that_ignores_the_stop(H, persis_info, gen_specs, libE_info):
+    """Take it for granted that results come, as many generators do in their first version."""
+    support = PersistentSupport(libE_info, EVAL_GEN_TAG)
+    while True:
+        _, _, calc_in = support.send_recv(points(0, 4, gen_specs["out"]))
+        persis_info["best"] = calc_in["f"].min()
+
+
 def one_batch_then_none(H, persis_info, gen_specs):
     """Propose points at the first call only."""
     return count_up(H, persis_info, gen_specs) if not len(H) else None
@@ -100,6 +121,12 @@ def count_up_slowly(H, persis_info, gen_specs):
 def double_slowly(H, persis_info, sim_specs):
     """Take longer than the shortest wallclock limits."""
     time.sleep(0.2)
+    return double(H, persis_info, sim_specs)
+
+
+def double_after_a_moment(H, persis_info, sim_specs):
+    """Leave time for files to be written in the meantime."""
+    time.sleep(0.02)
     return double(H, persis_info, sim_specs)
 
 
@@ -141,9 +168,29 @@ def return_empty_persis_info(H, persis_info, sim_specs):
     return double(H, persis_info, sim_specs), {}
 
 
+def draw(H, persis_info, sim_specs):
+    """Return a number from this worker's random stream."""
+    H_o = np.zeros(len(H), dtype=sim_specs["out"])
+    H_o["f"] = persis_info["rand_stream"].random(len(H))
+    return H_o, persis_info
+
+
+def name_the_applications(H, persis_info, sim_specs, libE_info):
+    """Return 1 if the worker's executor knows the application "python", however one gets at it."""
+    known = Executor.executor is libE_info["executor"] and "python" in libE_info["executor"].apps
+    return np.array([(float(known),)] * len(H), dtype=sim_specs["out"])
+
+
 def fail(H):
     """Raise an error."""
     raise ValueError("this simulator never works")
 
 
-PERSISTENT = (persistent_count_up, persistent_two_batches, persistent_unfilled_id)
+PERSISTENT = (
+    persistent_count_up,
+    persistent_two_batches,
+    persistent_unfilled_id,
+    persistent_with_error_between,
+    persistent_with_error_while_running,
+    persistent_that_ignores_the_stop,
+)

@@ -21,6 +21,7 @@ PATIENCE = deadly_functions.PATIENCE
 
 HOW = [
     ("exit", "exit code 7"),
+    ("leave", "exit code 0"),
     ("kill", "exit code -9 (SIGKILL)"),
     ("crash", "exit code -11 (SIGSEGV)"),
     ("abort", "exit code -6 (SIGABRT)"),
@@ -170,11 +171,12 @@ def gives_what_is_there(*args):
 gives_what_is_there.__name__ = "give_pregenerated_sim_work"  # what the specs know to need no generator
 
 
-def test_applications_of_a_dead_worker_are_ended():
+@pytest.mark.parametrize("how", ["kill", "leave"])
+def test_applications_of_a_dead_worker_are_ended(how):
     before = current.executor
     try:
         Executor().register_app(full_path="/bin/sleep", app_name="sleep")
-        dying(sim_f=deadly_functions.leaves_a_child)
+        dying(sim_f=deadly_functions.leaves_a_child, sim={"user": {"how": how}})
     finally:
         current.executor = before
     until = time.monotonic() + PATIENCE / 4
@@ -209,7 +211,7 @@ def test_a_worker_that_cannot_unpack_its_specs_says_why(start_method, capfd):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("start_method", ["spawn", "forkserver"], indirect=True)
-@pytest.mark.parametrize(("how", "named"), HOW[:3])
+@pytest.mark.parametrize(("how", "named"), HOW[:4])
 def test_deaths_are_noticed_with_every_start_method(start_method, how, named):
     assert named in dying(sim_f=deadly_functions.dies, sim={"user": {"how": how, "at": 1}})
 

@@ -268,9 +268,9 @@ def test_what_the_allocation_function_keeps_comes_back():
 
 
 def test_flag_2_says_that_time_ran_out_while_somebody_was_at_work(comms):
-    H, _, flag = run(comms, sim_f=user_functions.double_slowly, exit_criteria={"wallclock_max": 0.05})
+    H, _, flag = run(comms, sim_f=user_functions.double_slowly, exit_criteria={"wallclock_max": 0.1})
     assert flag == 2
-    assert H["sim_started"].any() and not H["sim_ended"].all()
+    assert H["sim_ended"].sum() < 8
 
 
 def test_flag_0_when_the_allocation_function_stops_the_run(comms):

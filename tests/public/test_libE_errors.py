@@ -158,6 +158,32 @@ def test_a_persistent_generator_that_never_fills_its_ids_does_not_run_for_ever(c
     failing(comms, gen_f=user_functions.persistent_unfilled_id, gen=OWN_IDS)
 
 
+@pytest.mark.parametrize("on_manager", [False, True])
+@pytest.mark.parametrize(
+    ("gen_f", "text"),
+    [
+        (user_functions.persistent_with_error_between, "ValueError: between two batches"),
+        (user_functions.persistent_with_error_while_running, "ValueError: while others work"),
+        (user_functions.persistent_that_ignores_the_stop, "TypeError"),
+    ],
+)
+def test_a_persistent_generator_may_fail_at_any_time(comms, gen_f, text, on_manager, capfd):
+    error = failing(comms, gen_f=gen_f, gen_on_manager=on_manager)
+    assert error.args[0].endswith(f"worker {0 if on_manager else 1}") and text in error.args[1]
+    assert f"in {gen_f.__name__}" in capfd.readouterr().err
+
+
+def test_an_error_of_a_live_data_object_is_one_of_the_manager(comms):
+    class Broken:
+        def live_update(self, history):
+            raise RuntimeError("no display")
+
+        def finalize(self, history):
+            pass
+
+    assert failing(comms, live_data=Broken()).args[0] == ("no display",)
+
+
 # ---- the manager and the allocation function
 
 

@@ -73,8 +73,3 @@ def test_array_variables_are_drawn_as_arrays():
 def test_the_package_shows_its_classes():
     assert gen_classes.UniformSample is UniformSample
     assert external.__name__ == "libensemble.gen_classes.external"
-
-
-def test_a_class_that_is_still_to_come_says_so():
-    with pytest.raises(ImportError, match="APOSMM is not part of this version yet"):
-        from libensemble.gen_classes import APOSMM  # noqa: F401
