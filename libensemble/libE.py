@@ -21,7 +21,7 @@ from libensemble import logger as libE_logger
 from libensemble.comms.comms import Hub, Team
 from libensemble.comms.local import ProcessTeam, ThreadTeam
 from libensemble.comms.logs import enable_loggers, manager_logging_config, relay, write_stats
-from libensemble.comms.messages import Failure, Leaving, LogLine
+from libensemble.comms.messages import Failure, Leaving, LogLine, Signal
 from libensemble.errors import LoggedException, ManagerException, WorkerException
 from libensemble.history import History
 from libensemble.manager import Manager, Outcome, report_worker_exc
@@ -30,6 +30,7 @@ from libensemble.manager.ledger import Ledger
 from libensemble.manager.observers import Checkpoints, LiveData, Observer, Statistics
 from libensemble.manager.roster import Roster
 from libensemble.manager.stopping import ExitTests
+from libensemble.message_numbers import MAN_SIGNAL_FINISH, STOP_TAG
 from libensemble.resources.platforms import get_platform
 from libensemble.resources.resources import Resources
 from libensemble.specs import AllocSpecs, ExitCriteria, GenSpecs, LibeSpecs, SimSpecs, _EnsembleSpecs
@@ -236,6 +237,8 @@ def _manage(run: Run, history: History, team: Team, num_workers: int, threads: b
         return outcome
     finally:
         try:
+            if manager is None:
+                _dismiss(team.hub)
             if run.libE_specs["ensemble_copy_back"]:
                 _wait_for_copies(team, manager.leaving if manager is not None else {}, max(timeout, 1.0))
             left = _join(team, generator_team, timeout if ended_well else min(timeout, 1.0))
@@ -244,6 +247,12 @@ def _manage(run: Run, history: History, team: Team, num_workers: int, threads: b
             team.abort()
             raise
         team.hub.close()
+
+
+def _dismiss(hub: Hub) -> None:
+    """Tell workers to go that no manager has come to lead."""
+    for worker in hub.present:
+        hub.send(worker, Signal(STOP_TAG, MAN_SIGNAL_FINISH))
 
 
 def _join(team: Team, generator_team: Team | None, timeout: float) -> list[int]:

@@ -22,10 +22,12 @@ class Doorbell:
         Set it before looking into the queue for the last time, then wait: a ring cannot be missed.
     """
 
-    __slots__ = ("_poll", "_write", "fd", "listening")
+    __slots__ = ("_is_open", "_poll", "_write", "fd", "listening")
 
     def __init__(self) -> None:
+        self._is_open = False
         self.fd, self._write = os.pipe()
+        self._is_open = True
         os.set_blocking(self.fd, False)
         os.set_blocking(self._write, False)
         self.listening = False
@@ -56,5 +58,9 @@ class Doorbell:
 
     def close(self) -> None:
         """Give up the pipe."""
-        os.close(self.fd)
-        os.close(self._write)
+        if self._is_open:
+            self._is_open = False
+            os.close(self.fd)
+            os.close(self._write)
+
+    __del__ = close  # of a thread that was left behind, or never started

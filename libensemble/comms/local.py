@@ -28,6 +28,7 @@ import psutil
 
 from libensemble.comms.comms import Comm, Hub, Parting, Team
 from libensemble.comms.doorbell import Doorbell
+from libensemble.comms.lifelines import await_end, end_of, end_with_manager
 from libensemble.comms.links import LinkComm, LinkHub
 from libensemble.comms.messages import Failure, Message, Report
 from libensemble.errors import CommError, CommFinishedException, Timeout
@@ -120,8 +121,9 @@ class ThreadTeam(Team):
         deadline = time.monotonic() + timeout
         for worker, thread in self._threads.items():
             thread.join(max(0.0, deadline - time.monotonic()))
-            if not thread.is_alive():
-                self._comms[worker].close()
+        for worker, comm in self._comms.items():
+            if worker not in self._threads or not self._threads[worker].is_alive():
+                comm.close()
         return [worker for worker, thread in self._threads.items() if thread.is_alive()]
 
     def abort(self) -> None:
@@ -141,6 +143,7 @@ class ProcessTeam(Team):
         self.hub: Hub = LinkHub()
         self._workers = list(workers)
         self._processes: dict[int, Any] = {}
+        self._ends: dict[int, int] = {}  # descriptors that tell of a worker's end
         self._has_lost_some = False  # who died without having been told to leave
         self._folder = Path(tempfile.mkdtemp(prefix="libE_workers_"))
         self._context = multiprocessing.get_context()
@@ -168,19 +171,22 @@ class ProcessTeam(Team):
             process.start()
             there.close()
             self._processes[worker] = process
-            self.hub.add_link(worker, here, process.sentinel, partial(self._parting, worker))
+            self._ends[worker] = end_of(process)
+            self.hub.add_link(worker, here, self._ends[worker], partial(self._parting, worker))
 
     def join(self, timeout: float) -> list[int]:
         """Wait up to `timeout` seconds for all, then terminate, then kill; return who had to be ended."""
         forced = []
         deadline = time.monotonic() + timeout
-        for worker, process in self._processes.items():
-            process.join(max(0.0, deadline - time.monotonic()))
-            if process.exitcode is None:
+        for worker in self._processes:
+            if not self._has_ended(worker, deadline - time.monotonic()):
                 forced.append(worker)
-        self._end([self._processes[worker] for worker in forced], timeout)
+        self._end(forced, timeout)
         self._clean_up()
         return forced
+
+    def _has_ended(self, worker: int, timeout: float) -> bool:
+        return await_end(self._processes[worker], self._ends[worker], timeout, _EXIT_WAIT)
 
     def interrupt(self, workers: Collection[int]) -> bool:
         """Send SIGTERM to these workers; see `_leave`."""
@@ -191,20 +197,19 @@ class ProcessTeam(Team):
 
     def abort(self) -> None:
         """End all workers at once, and the processes that they have started."""
-        self._end([process for process in self._processes.values() if process.exitcode is None], 1.0)
+        self._end([worker for worker, process in self._processes.items() if process.exitcode is None], 1.0)
         self._clean_up()
 
-    def _end(self, processes: list[Any], grace: float) -> None:
+    def _end(self, workers: list[int], grace: float) -> None:
         """Terminate, wait, kill; the processes that these have started are ended with them."""
-        family = [child for process in processes for child in _descendants(process.pid)]
-        for process in processes:
-            process.terminate()
+        family = [child for worker in workers for child in _descendants(self._processes[worker].pid)]
+        for worker in workers:
+            self._processes[worker].terminate()
         deadline = time.monotonic() + max(grace, 0.1)
-        for process in processes:
-            process.join(max(0.0, deadline - time.monotonic()))
-            if process.exitcode is None:
-                process.kill()
-                process.join(_EXIT_WAIT)
+        for worker in workers:
+            if not self._has_ended(worker, deadline - time.monotonic()):
+                self._processes[worker].kill()
+                self._has_ended(worker, _EXIT_WAIT)
         for child in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
@@ -215,7 +220,9 @@ class ProcessTeam(Team):
         for process in self._processes.values():
             if process.exitcode is not None:
                 process.close()
-        self._processes = {}
+        for end in self._ends.values():
+            os.close(end)
+        self._processes, self._ends = {}, {}
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _words(self, worker: int) -> Path:
@@ -224,7 +231,7 @@ class ProcessTeam(Team):
     def _parting(self, worker: int) -> Parting:
         self._has_lost_some = True
         process = self._processes[worker]
-        process.join(_EXIT_WAIT)
+        self._has_ended(worker, _EXIT_WAIT)
         words = ""
         with contextlib.suppress(OSError):
             words = self._words(worker).read_text(errors="replace")[:_LAST_WORDS_LENGTH]  # newest call first
@@ -261,7 +268,9 @@ def _process_main(stream: Any, inherited: list[int], worker: int, words: str, pa
     parent = multiprocessing.parent_process()
     comm = LinkComm(stream, parent.sentinel if parent is not None else None)
     os.environ[_MARK] = words
+    signal.set_wakeup_fd(-1)  # a fork must not tell the manager's event loop of its own signals
     signal.signal(signal.SIGTERM, _leave)
+    end_with_manager(parent)
     # Ctrl-C is the manager's to handle. A handler, not SIG_IGN, which applications started from here would inherit.
     signal.signal(signal.SIGINT, lambda signum, frame: None)
     with open(words, "w", encoding="utf-8", errors="replace") as file:
@@ -316,7 +325,7 @@ def _warn_of_mpi(method: str) -> None:
     """Warn when processes are to be forked although MPI has been initialised here."""
     module = sys.modules.get("mpi4py.MPI")
     if method == "fork" and module is not None and module.Is_initialized():
-        logger.warning(
+        logger.manager_warning(  # type: ignore[attr-defined]
             "MPI is initialised in this process, and worker processes are about to be forked from it, which may hang "
             "or crash. Import mpi4py.MPI (or petsc4py) inside the user functions, or call "
             "multiprocessing.set_start_method('spawn')"

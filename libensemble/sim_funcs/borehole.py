@@ -61,7 +61,8 @@ def gen_borehole_input(n):
     Returns
     -------
     array, shape (n, 8)
-        Uniform within `bounds`, but r is lognormal(7.71, 1.0056) and rw is normal(0.1, 0.0161812).
+        Uniform within `bounds`, but r is lognormal(7.71, 1.0056) and rw is normal(0.1, 0.0161812). What lies outside of
+        the bounds, as one rw in 500 does, is moved to the nearest bound, so that it can be evaluated.
     """
     x = np.zeros((n, 8))
     for column in range(8):
@@ -71,4 +72,4 @@ def gen_borehole_input(n):
             x[:, column] = np.random.normal(0.1, 0.0161812, n)
         else:
             x[:, column] = np.random.uniform(*bounds[column], n)
-    return x
+    return np.clip(x, bounds[:, 0], bounds[:, 1])

@@ -16,6 +16,7 @@ from libensemble.resources.platforms import Platform
 from libensemble.specs.base import nearest
 from libensemble.utils.lookup import lookup
 
+SIM_ERRORS = ("stop", "record")
 COMMS = ("mpi", "local", "threads", "tcp")
 STATS_KEYS = ("task_timing", "task_datetime", "show_resource_sets")
 SCHEDULER_KEYS = ("split2fit", "match_slots")
@@ -71,6 +72,13 @@ def comms_name(name: Any) -> str:
         suggestion = nearest("threads" if name == "local_threading" else name, COMMS)
         raise ValueError(f"comms must be one of {', '.join(COMMS)}, not {name!r}.{suggestion}")
     return str(name)
+
+
+def sim_errors(value: str) -> str:
+    """An exception in a simulation stops the run or is recorded."""
+    if value not in SIM_ERRORS:
+        raise ValueError(f"must be one of {', '.join(SIM_ERRORS)}, not {value!r}.{nearest(value, SIM_ERRORS)}")
+    return value
 
 
 def launched_by_mpi() -> bool:

@@ -35,7 +35,7 @@ from libensemble.utils.current import current
 from libensemble.utils.loc_stack import own_directory
 from libensemble.utils.profiling import profiled
 from libensemble.worker.directories import CalcDirectories
-from libensemble.worker.runners import Runner
+from libensemble.worker.runners import Runner, TolerantRunner
 from libensemble.worker.stats import stats_text
 
 logger = logging.getLogger(__name__)
@@ -201,7 +201,10 @@ class Worker:
         runner = self._runners.get(tag)
         if runner is None:
             specs = self._setup.sim_specs if tag == EVAL_SIM_TAG else self._setup.gen_specs
-            runner = self._runners[tag] = Runner.from_specs(specs)
+            runner = Runner.from_specs(specs)
+            if tag == EVAL_SIM_TAG:
+                runner = TolerantRunner.around(runner, self._setup.libE_specs)
+            self._runners[tag] = runner
         return runner
 
     def _line(self, order: Order, start: float, status: int | str, tasks_before: int) -> str:

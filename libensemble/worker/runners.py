@@ -1,20 +1,24 @@
 """Runner: ways to call a user function or a generator object.
 
-A runner is made once per worker and kind of function. It decides how many arguments the function takes, and whether
-it runs here, in a thread of its own, or as the life of a suggest/ingest generator.
+A runner is made once per worker and kind of function. It decides how many arguments the function takes, whether it
+runs here, in a thread of its own, or as the life of a suggest/ingest generator, and what an exception in it means.
 """
 
 import contextvars
 import inspect
+import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from libensemble.errors import WorkerException
+from libensemble.message_numbers import CALC_EXCEPTION
 from libensemble.worker.drivers import drive
+
+logger = logging.getLogger(__name__)
 
 _MOST_ARGUMENTS = 4  # H, persis_info, specs, libE_info
 
@@ -108,6 +112,66 @@ class GeneratorRunner(Runner):
                 "libensemble.alloc_funcs.start_only_persistent.only_persistent_gens"
             )
         return drive(self.specs["generator"], self.specs, calc_in, Work["persis_info"], Work["libE_info"])
+
+
+class TolerantRunner(Runner):
+    """Tries a simulation that raises again, and at last may record its rows as failed instead of ending the run.
+
+    Parameters
+    ----------
+    inner : Runner
+    retries : int
+        How often a call that raises is repeated.
+    records : bool
+        Return NaN for rows that failed; else the last exception is raised.
+    """
+
+    def __init__(self, inner: Runner, retries: int, records: bool) -> None:
+        self.specs, self._inner, self._retries, self._records = inner.specs, inner, retries, records
+
+    @classmethod
+    def around(cls, runner: Runner, libE_specs: Mapping[str, Any]) -> Runner:
+        """Return the runner of simulations that `sim_errors` and `sim_retries` ask for: mostly the same one."""
+        retries, records = libE_specs.get("sim_retries") or 0, libE_specs.get("sim_errors") == "record"
+        return cls(runner, retries, records) if retries or records else runner
+
+    def run(self, calc_in: npt.NDArray[np.void], Work: Mapping[str, Any]) -> Any:
+        """Call the function for an order, as often as allowed; return what it returns, or what stands for a failure."""
+        if Work["libE_info"].get("persistent"):
+            return self._inner.run(calc_in, Work)
+        for left in range(self._retries, -1, -1):
+            try:
+                return self._inner.run(calc_in.copy(), Work)  # it may write into what it is given
+            except Exception as error:
+                if not left and not self._records:
+                    raise
+                _end_tasks(Work["libE_info"].get("executor"))
+                rows, then = Work["libE_info"]["H_rows"].tolist(), "it is tried again" if left else "recorded as failed"
+                logger.error("The simulation of rows %s raised an exception; %s", rows, then, exc_info=error)
+        return failed_output(len(calc_in), self.specs["out"]), None, CALC_EXCEPTION
+
+    def shutdown(self) -> None:
+        """Release what the inner runner holds."""
+        self._inner.shutdown()
+
+
+def _end_tasks(executor: Any) -> None:
+    if hasattr(executor, "kill_all"):
+        executor.kill_all()
+
+
+def failed_output(count: int, out: Sequence[Any]) -> npt.NDArray[np.void] | None:
+    """Return `count` rows that say that nothing is known: NaN in float fields, None in those of objects, else zero."""
+    if not out:
+        return None
+    output = np.zeros(count, dtype=[tuple(field) for field in out])
+    for name in output.dtype.names or ():
+        kind = output.dtype[name].base.kind
+        if kind in "fc":
+            output[name] = np.nan
+        elif kind == "O":
+            output[name] = None
+    return output
 
 
 def argument_count(function: Callable[..., Any]) -> int:

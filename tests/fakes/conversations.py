@@ -4,6 +4,7 @@ They are importable, so that spawned workers find them. Which of several things 
 """
 
 import functools
+import os
 import threading
 
 import numpy as np
@@ -301,3 +302,44 @@ def fails(H, persis_info, specs, libE_info):
 def generator_fails(H, persis_info, gen_specs):
     """Raise ``user["do"]``."""
     inner_cause(gen_specs["user"]["do"])
+
+
+def fails_at_first(H, persis_info, sim_specs, libE_info):
+    """Spoil the input and raise in the first ``user["times"]`` calls for each row; return f = x."""
+    row, tries = int(libE_info["H_rows"][0]), persis_info.setdefault("tries", {})
+    tries[row] = tries.get(row, 0) + 1
+    x = H["x"].copy()
+    H["x"] = -1
+    if tries[row] <= sim_specs["user"]["times"]:
+        raise ValueError(f"try {tries[row]} of row {row}")
+    return outputs(H, sim_specs, f=x, tries=tries[row]), persis_info
+
+
+MANY_KINDS = [
+    ("f", float),
+    ("g", "f4", (2,)),
+    ("z", complex),
+    ("n", int),
+    ("name", "U5"),
+    ("ok", bool),
+    ("thing", object),
+]
+
+
+# ---- the environment
+
+
+def sets_the_environment(H, persis_info, sim_specs, libE_info):
+    """Set a variable, and return what an application sees of it."""
+    os.environ["LIBE_TEST_ROW"] = str(libE_info["H_rows"][0])
+    task = Executor.executor.submit(app_name="env", wait_on_start=True)
+    task.wait()
+    seen = [line for line in task.read_stdout().splitlines() if line.startswith("LIBE_TEST_ROW=")]
+    return outputs(H, sim_specs, f=float(seen[0].split("=")[1]))
+
+
+def shows_the_platform(H, persis_info, sim_specs):
+    """Return which MPI runner the platform is said to have."""
+    H_o = np.zeros(len(H), dtype=sim_specs["out"])
+    H_o["runner"] = Executor.executor.platform_info.get("mpi_runner", "")
+    return H_o

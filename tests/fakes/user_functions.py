@@ -141,6 +141,11 @@ def double_of_dict(point):
     return {"f": 2 * point["x"]}
 
 
+def scaled(point):
+    """Return x times a constant of the VOCS, the constant, and a constraint."""
+    return {"f": point["scale"] * point["x"], "seen": point["scale"], "c": 1.0}
+
+
 def depth_of_settings(H, persis_info, sim_specs):
     """Return an attribute of an object in `user`."""
     return np.array([(sim_specs["user"]["settings"].depth,)] * len(H), dtype=sim_specs["out"])

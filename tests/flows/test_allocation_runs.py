@@ -208,14 +208,15 @@ def test_one_residual_at_a_time(comms, stops):
     assert not (H["paused"] & H["sim_started"]).any()
     assert H["paused"].any() == bool(stops)
     by_point = {int(point): H[H["pt_id"] == point] for point in np.unique(H["pt_id"])}
+    last_given = H["sim_started_time"][H["sim_started"]].max()
     complete = [work.sum_of_squares(rows["f_i"]) for rows in by_point.values() if rows["sim_ended"].all()]
     best = min([value for value in complete if not np.isnan(value)], default=np.inf)
     for rows in by_point.values():
         known = rows["f_i"][rows["sim_ended"]]
         hopeless = "stop_partial_fvec_eval" in stops and np.nansum(known**2) > best
-        has_nan = "stop_on_NaNs" in stops and np.isnan(known).any()
-        assert not rows["paused"].any() or hopeless or has_nan  # nothing else is paused
-        if has_nan:
+        nans = rows[np.isnan(rows["f_i"]) & rows["sim_ended"]] if "stop_on_NaNs" in stops else rows[:0]
+        assert not rows["paused"].any() or hopeless or len(nans)  # nothing else is paused
+        if (nans["sim_ended_time"] < last_given).any():
             assert (rows["paused"] | rows["sim_started"]).all()  # and of these, everything
 
 
@@ -305,11 +306,11 @@ def persistent(comms, gen_f=persistent_functions.ping_pong, nworkers=3, *, user=
 
 
 def test_each_generator_is_told_of_its_own_points(comms):
-    H, notes, _, flag = persistent(comms, nworkers=4, user={"num_active_gens": 2}, sim_max=32)
-    assert flag == 0 and set(notes) == {1, 2}
-    for gen, said in notes.items():
-        told = [one["rows"] for one in said if "rows" in one]
-        assert all((H["gen_worker"][rows] == gen).all() and len(rows) == 4 for rows in told) and told
+    options = {"nworkers": 4, "sim_f": work.slower_in_turn, "sim_max": 40, "user": {"num_active_gens": 2}}
+    H, notes, _, flag = persistent(comms, **options)
+    assert flag == 0 and set(notes) == {1, 2} == set(H["gen_worker"])
+    told = [(gen, one["rows"]) for gen, said in notes.items() for one in said if "rows" in one]
+    assert len(told) >= 4 and all((H["gen_worker"][rows] == gen).all() and len(rows) == 4 for gen, rows in told)
 
 
 def test_results_are_told_in_batches_or_as_they_come(comms):
@@ -565,7 +566,9 @@ def test_local_runs_go_on_from_a_history(comms):
     for info in (None, persis_info):
         H, _, flag = local_runs(comms, sim_max=80, H0=first, persis_info=info)
         assert flag == 0 and H["sim_ended"].sum() >= first["sim_ended"].sum() + 80
-        assert H["sim_ended"][: len(first)].all() and (H["num_active_runs"] >= 0).all()
+        left = ~H["sim_ended"][: len(first)]
+        assert not (left & H["local_pt"][: len(first)]).any()  # points of runs go before samples
+        assert (H["num_active_runs"] >= 0).all()
         assert {-1, 1} == set(np.sign(H["x"][H["local_min"], 0]))
 
 

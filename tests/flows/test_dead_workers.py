@@ -3,8 +3,10 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
+import types
 
 import numpy as np
 import psutil
@@ -14,7 +16,7 @@ from libensemble.alloc_funcs.start_only_persistent import only_persistent_gens
 from libensemble.errors import LoggedException
 from libensemble.executors import Executor
 from libensemble.utils.current import current
-from tests.fakes import deadly_functions, persistent_functions
+from tests.fakes import conversations, deadly_functions, persistent_functions
 from tests.fakes.ensembles import run
 
 PATIENCE = deadly_functions.PATIENCE
@@ -83,7 +85,12 @@ def test_results_that_had_come_are_saved(tmp_path):
 
 
 def test_nobody_waits_for_what_the_others_do():
-    dying(sim_f=deadly_functions.dies, sim={"user": {"how": "kill", "at": 0, "long": [1, 2]}}, nworkers=3)
+    dying(
+        sim_f=deadly_functions.dies,
+        sim={"user": {"how": "kill", "at": 0, "long": [1, 2]}},
+        nworkers=3,
+        worker_timeout=0,
+    )
 
 
 @pytest.mark.parametrize("how", ["exit", "crash"])
@@ -154,6 +161,7 @@ def test_an_idle_worker_that_is_killed_from_outside_is_noticed(tmp_path):
         sim_f=deadly_functions.writes_its_process_id,
         H0=unstarted(2),
         gen_f=None,
+        worker_timeout=0,
         alloc={"alloc_f": gives_what_is_there},
         sim_max=10,
     )
@@ -176,7 +184,7 @@ def test_applications_of_a_dead_worker_are_ended(how):
     before = current.executor
     try:
         Executor().register_app(full_path="/bin/sleep", app_name="sleep")
-        dying(sim_f=deadly_functions.leaves_a_child, sim={"user": {"how": how}})
+        dying(sim_f=deadly_functions.leaves_a_child, sim={"user": {"how": how}}, worker_timeout=0)
     finally:
         current.executor = before
     until = time.monotonic() + PATIENCE / 4
@@ -225,3 +233,27 @@ def test_an_executor_that_cannot_be_given_to_a_worker(comms, capfd):
     finally:
         current.executor = before
     assert "in set_worker_info" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("initialised", [True, False])
+def test_forking_a_process_in_which_mpi_runs_is_warned_of(initialised, monkeypatch, capfd):
+    module = types.ModuleType("mpi4py.MPI")
+    module.Is_initialized = lambda: initialised
+    monkeypatch.setitem(sys.modules, "mpi4py.MPI", module)
+    run("local", 1)
+    assert ("MPI is initialised in this process" in capfd.readouterr().err) == initialised
+
+
+# ---- options that mean nothing here
+
+
+@pytest.mark.parametrize("abort_on_exception", [True, False])
+def test_an_error_is_raised_whatever_abort_on_exception_says(comms, abort_on_exception):
+    with pytest.raises(LoggedException, match="OwnError"):
+        run(
+            comms,
+            2,
+            sim_f=conversations.fails,
+            sim={"user": {"do": "own error", "at": 1}},
+            abort_on_exception=abort_on_exception,
+        )

@@ -247,11 +247,11 @@ def left_behind():
 
 
 def test_running_out_of_time_abandons_what_runs(comms, capfd, left_behind):
-    sim = {"user": {"long": [0], "seconds": 3}}
+    sim = {"user": {"long": [0], "seconds": 1.5}}
     criteria = {"wallclock_max": 0.3}
-    H, _, flag = run(comms, 2, sim_f=slow_functions.takes_long, sim=sim, exit_criteria=criteria, worker_timeout=1)
+    H, _, flag = run(comms, 2, sim_f=slow_functions.takes_long, sim=sim, exit_criteria=criteria, worker_timeout=0)
     assert flag == 2
-    assert left_behind() == ((["libE worker 1"], []) if comms == "threads" else ([], []))
+    wait_for(lambda: left_behind() == ((["libE worker 1"], []) if comms == "threads" else ([], [])))
     assert H["sim_started"][0] and not H["sim_ended"][0]
     assert H["sim_ended"].sum() >= 3
     assert "Out of time" in capfd.readouterr().err
@@ -262,13 +262,13 @@ def test_a_persistent_function_that_does_not_listen_is_ended_when_time_is_up(com
         comms,
         2,
         gen_f=persistent_functions.is_deaf,
-        gen={"in": [], "persis_in": ["f"], "user": {"batch": 4, "deaf_for": 4}},
+        gen={"in": [], "persis_in": ["f"], "user": {"batch": 4, "deaf_for": 1.5}},
         alloc={"alloc_f": only_persistent_gens},
-        exit_criteria={"wallclock_max": 0.2},
-        worker_timeout=1,
+        exit_criteria={"wallclock_max": 0.3},
+        worker_timeout=0,
     )
     assert flag == 2
-    assert left_behind() == ((["libE worker 1"], []) if comms == "threads" else ([], []))
+    wait_for(lambda: left_behind() == ((["libE worker 1"], []) if comms == "threads" else ([], [])))
     assert H["sim_ended"].all() and len(H) == 4
 
 
@@ -537,7 +537,7 @@ def test_applications_of_abandoned_simulations_are_ended(kind):
         executor = Executor()
         executor.register_app(full_path="/bin/sleep", app_name="sleep")
         executor.wait_time = 1
-        _, _, flag = run(kind, 2, sim_f=launches, exit_criteria={"wallclock_max": 0.5}, worker_timeout=1)
+        _, _, flag = run(kind, 2, sim_f=launches, exit_criteria={"wallclock_max": 0.5}, worker_timeout=0)
     finally:
         current.executor = before
     assert flag == 2

@@ -19,7 +19,6 @@ from libensemble.gen_funcs.sampling import uniform_random_sample
 from libensemble.gen_funcs.uniform_or_localopt import uniform_or_localopt
 from libensemble.libE import libE
 from libensemble.message_numbers import (
-    MAN_SIGNAL_KILL,
     TASK_FAILED,
     WORKER_DONE,
     WORKER_KILL_ON_ERR,
@@ -221,7 +220,7 @@ def test_points_get_the_processes_and_gpus_that_they_ask_for(comms, tmp_path):
     np.testing.assert_allclose(H["f"][:12], six_hump_camel.six_hump_camel_func(H["x"][:12].T))
 
 
-@pytest.mark.parametrize("polls", [True, False])
+@pytest.mark.parametrize("polls", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_cancelled_runs_are_killed_where_they_listen(comms, polls):
     executor = Executor()
     executor.register_app(borehole_kills.__file__, app_name="borehole")
@@ -234,7 +233,7 @@ def test_cancelled_runs_are_killed_where_they_listen(comms, polls):
         sim_specs,
         gen_specs,
         only_persistent_gens,
-        {"sim_max": 3},
+        {"sim_max": 10},  # never reached: the generator ends the run
         nworkers=3,
         alloc={"async_return": True},
         gen_on_manager=True,

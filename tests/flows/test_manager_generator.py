@@ -127,7 +127,7 @@ def test_one_that_does_not_listen_does_not_hold_up_the_end(comms):
     H, _, flag = on_manager(
         comms,
         persistent_functions.is_deaf,
-        user={"deaf_for": 1.5},
+        user={"deaf_for": 0.9},
         exit_criteria={"wallclock_max": 0.3},
         worker_timeout=0,
     )

@@ -1,12 +1,16 @@
 """What user functions are given, and what is made of everything they may return."""
 
+import os
+
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from libensemble.errors import LoggedException
 from libensemble.executors import Executor
 from libensemble.executors.mpi_executor import MPIExecutor
 from libensemble.message_numbers import calc_status_strings, calc_type_strings
+from libensemble.specs import LibeSpecs
 from libensemble.utils.current import current
 from tests.fakes import conversations
 from tests.fakes.ensembles import run
@@ -254,3 +258,83 @@ def test_an_error_in_a_threaded_function_keeps_its_type_and_traceback(comms, cap
 def test_a_globus_endpoint_is_refused_in_words(comms):
     with pytest.raises(LoggedException, match="globus_compute_endpoint"):
         run(comms, 1, sim={"globus_compute_endpoint": "12345"}, sim_max=2)
+
+
+# ---- simulations that raise
+
+
+def test_failed_simulations_can_be_recorded_instead_of_ending_the_run(comms, tmp_path, capfd):
+    sim = {"user": {"do": "own error", "at": 3}, "out": conversations.MANY_KINDS}
+    H, _, flag = run(comms, 2, sim_f=conversations.fails, sim=sim, sim_errors="record", sim_max=8)
+    assert flag == 0 and H["sim_ended"][:8].all()
+    failed = H[3]
+    assert np.isnan(failed["f"]) and np.isnan(failed["g"]).all() and np.isnan(failed["z"])
+    assert failed["n"] == 0 and failed["name"] == "" and not failed["ok"] and failed["thing"] is None
+    assert (np.delete(H["f"][:8], 3) == 1).all()
+    assert sorted(statuses(tmp_path)) == ["Exception occurred"] + ["Not set"] * 7
+    log = (tmp_path / "ensemble.log").read_text()
+    assert "OwnError: code 7" in log and "in inner_cause" in log and "rows [3]" in log
+    assert "in inner_cause" in capfd.readouterr().err
+
+
+def test_all_rows_of_a_failed_order_are_recorded(comms):
+    sim = {"user": {"do": "own error", "at": 1}}
+    H, _, flag = run(comms, 1, sim_f=conversations.fails, sim=sim, sim_errors="record", alloc=TWO_ROWS)
+    assert flag == 0 and H["sim_ended"].all() and np.isnan(H["f"]).all()
+
+
+@pytest.mark.parametrize("what", ["exit", "interrupt"])
+def test_exits_are_not_recorded(comms, what):
+    with pytest.raises(LoggedException, match="SystemExit|KeyboardInterrupt"):
+        run(comms, 1, sim_f=conversations.fails, sim={"user": {"do": what, "at": 1}}, sim_errors="record", sim_max=4)
+
+
+def test_failed_simulations_can_be_tried_again(comms):
+    sim = {"user": {"times": 2}, "out": [("f", float), ("tries", int)]}
+    H, _, flag = run(
+        comms, 2, sim_f=conversations.fails_at_first, sim=sim, sim_retries=2, sim_max=6, sim_dirs_make=True
+    )
+    assert flag == 0 and (H["tries"][:6] == 3).all()
+    assert (H["f"][:6] == H["x"][:6]).all()  # each try got the input as it was sent
+
+
+def test_after_the_last_try_the_run_ends_or_the_failure_is_recorded(comms):
+    sim = {"user": {"times": 5}, "out": [("f", float), ("tries", int)]}
+    stated = {"sim_f": conversations.fails_at_first, "sim": sim, "sim_retries": 1, "sim_max": 2}
+    with pytest.raises(LoggedException, match="try 2 of row"):
+        run(comms, 1, **stated)
+    H, _, flag = run(comms, 1, sim_errors="record", **stated)
+    assert flag == 0 and np.isnan(H["f"][:2]).all()
+
+
+def test_what_to_do_with_errors_is_checked_when_it_is_stated():
+    with pytest.raises(ValidationError, match="record"):
+        LibeSpecs(sim_errors="recrod")
+    with pytest.raises(ValidationError, match="greater than or equal to 0"):
+        LibeSpecs(sim_retries=-1)
+
+
+# ---- the environment
+
+
+@pytest.fixture
+def executor():
+    before = current.executor
+    made = Executor()
+    made.register_app(full_path="/usr/bin/env", app_name="env")
+    yield made
+    current.executor = before
+
+
+def test_what_a_user_function_sets_in_the_environment_reaches_its_applications(executor):
+    H, _, _ = run("local", 2, sim_f=conversations.sets_the_environment, sim_max=6)
+    assert H["f"][:6].tolist() == list(range(6))
+    assert "LIBE_TEST_ROW" not in os.environ
+
+
+@pytest.mark.parametrize(("stated", "runner"), [({}, "jsrun"), ({"platform": "frontier"}, "srun")])
+def test_the_environment_may_name_the_platform_and_the_option_wins(comms, executor, monkeypatch, stated, runner):
+    monkeypatch.setenv("LIBE_PLATFORM", "summit")
+    sim = {"out": [("f", float), ("runner", "U10")]}
+    H, _, _ = run(comms, 1, sim_f=conversations.shows_the_platform, sim=sim, sim_max=2, **stated)
+    assert H["runner"][:2].tolist() == [runner] * 2

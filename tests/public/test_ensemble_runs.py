@@ -13,6 +13,7 @@ from libensemble import Ensemble
 from libensemble.executors import Executor
 from libensemble.manager import LoggedException
 from libensemble.specs import AllocSpecs, ExitCriteria, GenSpecs, LibeSpecs, SimSpecs
+from libensemble.utils.current import current
 from tests.fakes import troublesome_functions as trouble
 from tests.fakes import user_functions
 from tests.fakes.ensembles import specs
@@ -130,7 +131,8 @@ def test_a_dry_run_leaves_nothing_behind(capsys):
     assert "dry_run" in capsys.readouterr().err and not hasattr(ensemble, "H") and os.listdir() == []
 
 
-def test_every_worker_finds_the_executor(comms):
+def test_every_worker_finds_the_executor(comms, monkeypatch):
+    monkeypatch.setattr(current, "executor", None)  # and put back what was there
     executor = Executor()
     executor.register_app(full_path=sys.executable, app_name="python")
     ensemble = small(comms, executor=executor)

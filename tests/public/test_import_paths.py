@@ -67,6 +67,9 @@ PATHS = {
     "libensemble.gen_funcs.persistent_sampling_var_resources": """uniform_sample uniform_sample_diff_simulations
         uniform_sample_with_var_gpus uniform_sample_with_var_priorities uniform_sample_with_procs_gpus
         uniform_sample_with_sim_gen_resources""",
+    "libensemble.gen_funcs.persistent_inverse_bayes": "persistent_updater_after_likelihood",
+    "libensemble.gen_funcs.persistent_fd_param_finder": "fd_param_finder",
+    "libensemble.gen_funcs.uniform_or_localopt": "uniform_or_localopt",
     "libensemble.gen_classes.sampling": "UniformSample",
     "libensemble.gen_classes.external.sampling": "UniformSample UniformSampleArray",
     "libensemble.sim_funcs": "six_hump_camel helloworld chwirut1",
@@ -84,6 +87,11 @@ PATHS = {
     "libensemble.sim_funcs.mock_sim": "mock_sim",
     "libensemble.sim_funcs.noisy_vector_mapping": "func_wrapper noisy_function",
     "libensemble.sim_funcs.gest_api_wrapper": "gest_api_sim",
+    "libensemble.sim_funcs.executor_hworld": "executor_hworld custom_polling_loop",
+    "libensemble.sim_funcs.borehole_kills": "borehole subproc_borehole",
+    "libensemble.sim_funcs.run_line_check": "runline_check runline_check_by_worker",
+    "libensemble.sim_funcs.var_resources": """CUDA_variable_resources gpu_variable_resources
+        gpu_variable_resources_from_gen gpu_variable_resources_subenv multi_points_with_variable_resources""",
     "libensemble.comms.comms": """Timeout CommFinishedException ManagerStop RemoteException CommResult CommResultErr
         QComm QCommThread QCommProcess""",
     "libensemble.comms.logs": "LogConfig manager_logging_config",

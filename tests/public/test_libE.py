@@ -165,6 +165,25 @@ def test_a_generator_object_needs_no_allocation_function(comms):
     assert ended["gen_informed"].all(), "the generator is told of the last results, too"
 
 
+def test_a_vocs_says_all_there_is_to_say_constants_included(comms):
+    vocs = VOCS(
+        variables={"x": [0.0, 1.0]},
+        constants={"scale": 3.0},
+        objectives={"f": "MINIMIZE"},
+        observables=["seen"],
+        constraints={"c": ["LESS_THAN", 2.0]},
+    )
+    H, _, _ = libE(
+        {"simulator": user_functions.scaled, "vocs": vocs},
+        {"generator": UniformSample(vocs), "vocs": vocs},
+        {"sim_max": 4},
+        libE_specs={"comms": comms, "nworkers": 2},
+    )
+    ended = H[H["sim_ended"]]
+    assert len(ended) >= 4 and {"x", "f", "seen", "c"} <= set(H.dtype.names)
+    assert np.allclose(ended["f"], 3 * ended["x"]) and set(ended["seen"]) == {3.0} and set(ended["c"]) == {1.0}
+
+
 # ---- what is refused, before anything is started
 
 

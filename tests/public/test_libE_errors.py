@@ -9,8 +9,8 @@ import pytest
 
 from libensemble import logger
 from libensemble.alloc_funcs.give_sim_work_first import give_sim_work_first
-from libensemble.executors import Executor
 from libensemble.manager import LoggedException, ManagerException, WorkerException
+from libensemble.utils.current import current
 from tests.fakes import troublesome_functions as trouble
 from tests.fakes import user_functions
 from tests.fakes.ensembles import run
@@ -254,8 +254,8 @@ def test_a_directory_clash_is_found_before_workers_start_and_said_in_one_message
     assert len(error.args[0]) == 1 and "ensemble" in error.args[0][0] and "reuse_output_dir" in error.args[0][0]
 
 
-def test_statistics_of_what_is_not_there_are_left_out(comms):
+def test_statistics_of_what_is_not_there_are_left_out(comms, monkeypatch):
+    monkeypatch.setattr(current, "executor", None)
     fmt = {"task_timing": True, "task_datetime": True, "show_resource_sets": True}
     H, _, _ = run(comms, stats_fmt=fmt, disable_resource_manager=True)
     assert H["sim_ended"].all() and "rsets" not in Path("libE_stats.txt").read_text()
-    assert Executor.executor is None

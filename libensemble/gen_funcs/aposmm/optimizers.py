@@ -216,11 +216,16 @@ def run_scipy(problem):
     codes = set(options["opt_return_codes"])
     if name == "COBYLA" and result.success and codes & {0, 1}:
         codes |= {0, 1}  # success is 1 in older releases of SciPy, and 0 in newer ones
-    return Ending(result.x, int(result.status) in codes, f"SciPy: {result.message} ({result.status})")
+    x = result.x if problem.periodic else np.clip(result.x, 0, 1)
+    return Ending(x, int(result.status) in codes, f"SciPy: {result.message} ({result.status})")
 
 
 class _ScipyObjective:
-    """Counts evaluations; for BFGS, which knows no bounds, points outside the cube are infinitely bad."""
+    """Counts evaluations, and keeps them on the cube unless the domain is periodic.
+
+    BFGS knows no bounds: for it, points outside are infinitely bad. COBYLA takes them for constraints that it may
+    violate on its way: for it, points outside have the value of the nearest one inside.
+    """
 
     def __init__(self, problem, with_grad):
         self.problem, self.with_grad = problem, with_grad
@@ -229,8 +234,10 @@ class _ScipyObjective:
 
     def __call__(self, x):
         x = np.array(x, dtype=float)
-        if self.with_grad and not self.problem.periodic and np.any((x < 0) | (x > 1)):
-            return np.inf, np.zeros(len(x))
+        if not self.problem.periodic and np.any((x < 0) | (x > 1)):
+            if self.with_grad:
+                return np.inf, np.zeros(len(x))
+            x = np.clip(x, 0, 1)
         if self.count >= self.limit:
             raise _LimitReached
         values = self.problem.evaluate(x)

@@ -192,7 +192,7 @@ def _optimize(comm, options, x0):
     """Run the optimizer to its end; its calls for values go through `comm`."""
 
     def evaluate(x):
-        comm.send(np.array(x, dtype=float))
+        comm.send(np.array(x, dtype=float))  # a copy: optimizers write into their arrays
         (values,) = comm.recv()
         if values is None:
             raise _Stopped
