@@ -63,6 +63,7 @@ class Run:
     H0: npt.NDArray[np.void] | None
     begun: float
     ledger: Ledger | None = None  # once the run has begun
+    is_reported: bool = False  # what went wrong is in the log
     folder: RunFolder = field(init=False)
 
     def __post_init__(self) -> None:
@@ -235,6 +236,10 @@ def _manage(run: Run, history: History, team: Team, num_workers: int, threads: b
             outcome = manager.run()
         ended_well = True
         return outcome
+    except Exception as error:
+        _report(error)  # at once: bringing the workers home may take a while
+        run.is_reported = True
+        raise
     finally:
         try:
             if manager is None:
@@ -378,19 +383,25 @@ def _open_logs(run: Run) -> Callable[[], None]:
 
 def _log_and_raise(run: Run, history: History | None, error: Exception) -> None:
     """Log an error, save what there is, and raise what the caller of libE() gets."""
-    enable_loggers()  # user code that ran in this process may have disabled them
-    if isinstance(error, WorkerException) and len(error.args) == 3:
-        summary, message, trace = error.args
-        report_worker_exc(int(summary.rsplit(" ", 1)[-1]), message, trace)
-        facts: tuple[Any, ...] = (summary, message)
-    else:
-        logger.error("The manager failed: %s: %s", type(error).__name__, error, exc_info=error)
-        facts = (error.args,)
+    if not run.is_reported:
+        _report(error)
+    is_workers = isinstance(error, WorkerException) and len(error.args) == 3
+    facts: tuple[Any, ...] = error.args[:2] if is_workers else (error.args,)
     saved = _save_at_abort(run, history)
     log_name = Path(libE_logger.LogConfig.config.filename).name
     hint = "" if run.libE_specs["disable_log_files"] else f" See {log_name} for details."
     # The log has shown the error with its traceback; it stays in `__context__`, but is not shown again.
     raise LoggedException(*facts, f"See error details above.{hint}{saved}") from None
+
+
+def _report(error: Exception) -> None:
+    """Log what went wrong, with its traceback."""
+    enable_loggers()  # user code that ran in this process may have disabled them
+    if isinstance(error, WorkerException) and len(error.args) == 3:
+        summary, message, trace = error.args
+        report_worker_exc(int(summary.rsplit(" ", 1)[-1]), message, trace)
+    else:
+        logger.error("The manager failed: %s: %s", type(error).__name__, error, exc_info=error)
 
 
 def _save_at_abort(run: Run, history: History | None) -> str:

@@ -118,17 +118,13 @@ class Link:
                     start = size
                 break
             body = bytearray(data[middle:end]) if body_length else b""
-            messages.append(self._decoded(data[start + HEADER.size : middle], body))
+            try:
+                messages.append(self._decoder.decode(data[start + HEADER.size : middle], body))
+            except Exception as error:  # whatever objects do when they are unpacked
+                messages.append(_unreadable(error))
             start = end
         self._rest = data[start:]
         return messages
-
-    def _decoded(self, head: Any, body: Any) -> Message:
-        try:
-            return self._decoder.decode(head, body)
-        except Exception as error:  # whatever objects do when they are unpacked
-            text = f"a message cannot be unpacked here: {type(error).__name__}: {error}"
-            return Failure(text, traceback.format_exc())
 
     def _begin_large(self, data: bytes, middle: int, size: int) -> None:
         self._begin = -middle % _ALIGNMENT
@@ -158,7 +154,10 @@ class Link:
         head_length, _ = HEADER.unpack_from(frame, self._begin)
         start = self._begin + HEADER.size
         middle = start + head_length
-        return [self._decoded(frame[start:middle], memoryview(frame)[middle:])]
+        try:
+            return [self._decoder.decode(frame[start:middle], memoryview(frame)[middle:])]
+        except Exception as error:
+            return [_unreadable(error)]
 
     def holds_bytes(self) -> bool:
         """Return whether the stream holds bytes to read, or is closed at the other end."""
@@ -169,6 +168,10 @@ class Link:
     def close(self) -> None:
         """Close the stream."""
         self._stream.close()
+
+
+def _unreadable(error: Exception) -> Failure:
+    return Failure(f"a message cannot be unpacked here: {type(error).__name__}: {error}", traceback.format_exc())
 
 
 class LinkComm(Comm):
@@ -214,12 +217,19 @@ class LinkComm(Comm):
 
     def recv(self, timeout: float | None = None) -> Message:
         """Return the next message; see `Comm.recv`."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        if timeout is None:
+            while not self._inbox:
+                self._take(None)
+        else:
+            self._await_message(timeout)
+        return self._inbox.popleft()
+
+    def _await_message(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
         while not self._inbox:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            left = max(0.0, deadline - time.monotonic())
             if not self._take(left) or (left == 0 and not self._inbox):
                 raise Timeout(f"no message within {timeout} seconds")
-        return self._inbox.popleft()
 
     def ready(self) -> bool:
         """Return whether `recv` would return at once."""

@@ -119,7 +119,7 @@ class ThreadTeam(Team):
     def join(self, timeout: float) -> list[int]:
         """Wait up to `timeout` seconds for all; a thread that still runs is left behind and named."""
         deadline = time.monotonic() + timeout
-        for worker, thread in self._threads.items():
+        for thread in self._threads.values():
             thread.join(max(0.0, deadline - time.monotonic()))
         for worker, comm in self._comms.items():
             if worker not in self._threads or not self._threads[worker].is_alive():

@@ -25,10 +25,14 @@ def fingerprint(persis_info: Any) -> tuple[Any, ...] | None:
         kind = type(value)
         if kind in _PLAIN:
             marks.append((key, kind, value))
-        elif kind is np.random.Generator and type(value.bit_generator) is np.random.PCG64:
-            state = value.bit_generator.state
+        elif kind is np.random.Generator and type(stream := value.bit_generator) is np.random.PCG64:
+            state = stream.state
             inner = state["state"]
-            marks.append((key, kind, inner["state"], inner["inc"], state["has_uint32"], state["uinteger"]))
+            try:
+                spawned = stream.seed_seq.n_children_spawned
+            except AttributeError:  # an old NumPy, or a source of its own: then it cannot spawn others
+                spawned = None
+            marks.append((key, kind, inner["state"], inner["inc"], state["has_uint32"], state["uinteger"], spawned))
         else:
             return None
     return tuple(marks)
@@ -83,10 +87,10 @@ class PersisPost:
             reference = (_ORDERED, key)
         else:
             reference = sent
-            if reference == self._reference and self._mark is not None:
-                if self._is_clean or fingerprint(self._live) == self._mark:
-                    self._is_clean = False
-                    return self._live
+            is_held = reference == self._reference and self._mark is not None
+            if is_held and (self._is_clean or fingerprint(self._live) == self._mark):
+                self._is_clean = False
+                return self._live
         number, packed = self._kept.get(reference[0], (0, b""))
         if number != reference[1]:
             return None  # the order has crossed with what this worker gave back: nobody waits for it any more

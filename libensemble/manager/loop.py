@@ -127,8 +127,16 @@ class Manager:
                     raise NoWorkError(
                         "the allocation function gives no work although all workers are idle, and no exit test "
                         f"holds ({self.hist.index} rows generated, {self.hist.sim_ended_count} evaluated)"
+                        + self._why_idle()
                     )
                 self._receive(0)
+
+    def _why_idle(self) -> str:
+        if not self._roster.any_persistent:
+            return ""
+        if len(self._roster.persistent_workers()) == len(self._roster.ids):
+            return "; persistent functions keep all workers: add one for simulations, or set gen_on_manager"
+        return "; persistent functions live, but have sent nothing that is left to do"
 
     def _give_work(self) -> int:
         sent = 0

@@ -114,10 +114,10 @@ class GenSpecs(_FunctionSpec):
     globus_compute_endpoint: str = ""
     """A Globus Compute endpoint on which the function shall run."""
 
-    initial_batch_size: int = 0
+    initial_batch_size: int = Field(default=0, ge=0)
     """Points asked of a generator object first; 0: `batch_size`, or as many as there are idle workers."""
 
-    batch_size: int = 0
+    batch_size: int = Field(default=0, ge=0)
     """Points asked of a generator object from then on; 0: as many as were last handed back."""
 
     threaded: bool = False

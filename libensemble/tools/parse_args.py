@@ -1,7 +1,7 @@
 """The command line of a calling script: which comms, how many workers.
 
-`parse_args()` reads it; `mpi_init()` is the one place here that imports mpi4py, and does so only when MPI is chosen
-(importing mpi4py initialises MPI, after which processes should not be forked).
+`parse_args()` reads it; `mpi_init()` initialises MPI, and does so only when MPI is chosen (once it is initialised,
+processes should not be forked).
 """
 
 import argparse
@@ -9,6 +9,8 @@ import os
 import shlex
 import sys
 from typing import Any
+
+from libensemble.comms.mpi import initialised_mpi
 
 COMMS = ("local", "threads", "tcp", "ssh", "client", "mpi")
 DEFAULT_WORKERS = 4
@@ -85,28 +87,12 @@ def mpi_init(mpi_comm: Any = None) -> tuple[int, bool]:
     is_manager : bool
         Is this process its rank 0?
     """
-    MPI = _initialised_mpi()
+    MPI = initialised_mpi()
     if mpi_comm is None:
         mpi_comm = MPI.COMM_WORLD
     if mpi_comm == MPI.COMM_NULL:
         return 0, False
     return mpi_comm.Get_size() - 1, mpi_comm.Get_rank() == 0
-
-
-def _initialised_mpi() -> Any:
-    try:
-        import mpi4py
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "mpi comms need mpi4py: pip install 'libensemble[mpi]'. "
-            "To run on this machine without MPI, give --nworkers N (or nworkers=N in LibeSpecs).",
-            name="mpi4py",
-        ) from None
-    from mpi4py import MPI
-
-    if not mpi4py.rc.initialize and not MPI.Is_initialized():
-        MPI.Init()
-    return MPI
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,7 +122,7 @@ def _resource_sets(words: argparse.Namespace) -> dict[str, int]:
 
 def _mpi(parser: argparse.ArgumentParser, words: argparse.Namespace, script: str) -> Form:
     nworkers, is_manager = mpi_init()
-    world = _initialised_mpi().COMM_WORLD
+    world = initialised_mpi().COMM_WORLD
     return nworkers, is_manager, {"mpi_comm": world, "comms": "mpi", **_resource_sets(words)}
 
 

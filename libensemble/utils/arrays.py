@@ -43,7 +43,8 @@ def list_dicts_to_np(list_dicts: Any, dtype: Any = None, mapping: NameMapping | 
     Raises
     ------
     ValueError
-        A dict has a key for which `dtype` has no field, or lacks a key that others have.
+        A dict has a key for which `dtype` has no field, or whose field takes no such value, or lacks a key that others
+        have.
     """
     if not isinstance(list_dicts, list):
         return list_dicts
@@ -65,7 +66,7 @@ def list_dicts_to_np(list_dicts: Any, dtype: Any = None, mapping: NameMapping | 
         array["_id"] = NO_ID
     for key in keys:
         if key not in taken or (key in declared and key not in packed):
-            array[key] = _column(key, list_dicts)
+            _write(array, key, _column(key, list_dicts))
     for field, names in packed.items():
         _write_packed(array, field, [_column(name, list_dicts) for name in names])
     return array
@@ -80,12 +81,21 @@ def _refuse_unknown(keys: Iterable[str], fields: Iterable[tuple[Any, ...]]) -> N
 
 def _column(key: str, points: list[dict[str, Any]]) -> list[Any]:
     if key == "_id":
-        return [point.get(key, NO_ID) for point in points]
+        return [NO_ID if point.get(key) is None else point[key] for point in points]
     try:
         return [point[key] for point in points]
     except KeyError:
         lacking = next(number for number, point in enumerate(points) if key not in point)
         raise ValueError(f"point {lacking} has no {key!r}, which other points of the list have") from None
+
+
+def _write(array: Array, key: str, values: list[Any]) -> None:
+    try:
+        array[key] = values
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"the values of {key!r}, such as {values[0]!r}, do not fit its field, which is of type {array.dtype[key]}"
+        ) from error
 
 
 def _inferred_field(key: str, points: list[dict[str, Any]]) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ become results: names are split and gathered by the generator's ``variables_mapp
 a generator leaves out are filled in. Generators are told apart by what they offer, never by their class.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -93,11 +93,10 @@ class _Driver:
         self.batch_size = int(gen_specs.get("batch_size") or 0)
         workers = support.libE_info.get("batch_size") or support.comm.get_num_workers() or 1
         self.first_size = int(gen_specs.get("initial_batch_size") or self.batch_size or workers)
-        vocs = gen_specs.get("vocs") or getattr(generator, "vocs", None)
-        constants = vocs.get("constants") if isinstance(vocs, dict) else getattr(vocs, "constants", None)
-        self.constants = {
-            name: _value_of(constant) for name, constant in (constants or {}).items() if name in self.names
-        }
+        constants = _entries(gen_specs.get("vocs") or getattr(generator, "vocs", None), "constants")
+        self.constants = {name: _value_of(constant) for name, constant in constants.items() if name in self.names}
+        variables = _entries(gen_specs.get("vocs"), "variables")
+        self.required = [name for name, kind in variables.items() if name in self.names and not _is_contextual(kind)]
 
     def suggest(self, num_points: int) -> Array:
         raise NotImplementedError
@@ -130,6 +129,10 @@ class _Driver:
     def _as_rows(self, points: Array) -> Array:
         """Return points with the fields of the history: declared ones first, then what else the generator gave."""
         columns = self._split_columns(points)
+        if not columns.keys() >= set(self.required) and len(points):
+            if "sim_id" in columns:
+                return from_columns(columns, len(points))  # changes to points made before
+            self._refuse_gaps(columns)
         extra = [(name, column.dtype, column.shape[1:]) for name, column in columns.items() if name not in self.names]
         rows = np.zeros(len(points), dtype=[*((name, self.out[name]) for name in self.names), *extra])
         for name in rows.dtype.names or ():
@@ -140,6 +143,15 @@ class _Driver:
             elif name == "_id":
                 rows[name] = NO_ID
         return rows
+
+    def _refuse_gaps(self, names: Iterable[str]) -> None:
+        """A variable that a generator leaves out would reach the simulator as zero."""
+        missing = [name for name in self.required if name not in names]
+        if missing:
+            raise ValueError(
+                f"the points of {type(self.generator).__name__} lack {missing}, which the vocs has as variables; they "
+                f"have {list(names)}"
+            )
 
     def _split_columns(self, points: Array) -> dict[str, npt.NDArray[Any]]:
         """Return the columns by name; vectors whose parts are declared fields are split into these."""
@@ -158,6 +170,8 @@ class _StandardDriver(_Driver):
 
     def suggest(self, num_points: int) -> Array:
         points = [{**self.constants, **point} for point in self.generator.suggest(num_points) or ()]
+        if points:
+            self._refuse_gaps(points[0])
         gathered = {field: names for field, names in self.mapping.items() if field in self.names and field not in names}
         return list_dicts_to_np(points, self.out, gathered)
 
@@ -268,6 +282,17 @@ def _fitted(name: str, column: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.
             f"the generator gives {name!r} the shape {column.shape[1:]} per point; the field has shape {shape[1:]}"
         )
     return column.reshape(shape)
+
+
+def _entries(vocs: Any, kind: str) -> Mapping[str, Any]:
+    entries = vocs.get(kind) if isinstance(vocs, dict) else getattr(vocs, kind, None)
+    return entries if isinstance(entries, Mapping) else {}
+
+
+def _is_contextual(variable: Any) -> bool:
+    """Return whether a variable's value is not the generator's to choose."""
+    kind = variable.get("type") if isinstance(variable, dict) else type(variable).__name__
+    return kind == "ContextualVariable"
 
 
 def _value_of(constant: Any) -> Any:

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from itertools import pairwise
 
 import numpy as np
 import psutil
@@ -130,7 +131,7 @@ def test_frames_may_be_cut_anywhere():
     )
     cuts = [*range(0, 200), *range(200, len(stream), 997), len(stream)]
     got = []
-    for start, end in zip(cuts, cuts[1:]):
+    for start, end in pairwise(cuts):
         here.sendall(stream[start:end])
         while link.holds_bytes():
             got += link.get()

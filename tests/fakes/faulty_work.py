@@ -10,9 +10,9 @@ import time
 
 import numpy as np
 
-from libensemble.comms.messages import Order, Report, Signal
+from libensemble.comms.messages import Order, Report
 from libensemble.errors import CommError
-from libensemble.message_numbers import EVAL_SIM_TAG, MAN_SIGNAL_FINISH
+from libensemble.message_numbers import EVAL_SIM_TAG
 from tests.fakes.comm_work import echo
 
 V = [("v", float)]
@@ -171,5 +171,3 @@ if __name__ == "__main__":
     import tests.fakes.faulty_work as this
 
     this.be_a_manager(*sys.argv[1:])
-
-

@@ -350,3 +350,66 @@ def copy_rows(H, persis_info, sim_specs):
     H_o = np.zeros(len(H), dtype=sim_specs["out"])
     H_o["y1"], H_o["c1"] = H["x2"], H["x1"]
     return H_o
+
+
+class Altered(Counting):
+    """Suggests points that `change` has gone over."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def suggest(self, num_points):
+        return self.change(super().suggest(num_points))
+
+
+def without_b(points):
+    """Leave a variable out."""
+    return [{"a": point["a"]} for point in points]
+
+
+def with_c(points):
+    """Add what nobody has declared."""
+    return [{**point, "c": 1.0} for point in points]
+
+
+def with_lists(points):
+    """Give a list for a number."""
+    return [{**point, "b": [1.0, 2.0]} for point in points]
+
+
+def as_tuple(points):
+    """Give a tuple of dicts."""
+    return tuple(points)
+
+
+def in_numpy(points):
+    """Give numbers of NumPy."""
+    return [{"a": np.float64(point["a"]), "b": np.float32(0.5)} for point in points]
+
+
+def two_more(points):
+    """Give more than was asked for."""
+    return [*points, {"a": -1.0, "b": 0.5}, {"a": -2.0, "b": 0.5}]
+
+
+class Other(Vectors):
+    """Suggests a field that the VOCS does not know, and has no mapping that would say what it means."""
+
+    def __init__(self, vocs):
+        super().__init__(vocs)
+        self.variables_mapping = {}
+
+
+class Correcting(Numbering):
+    """Sends changes of old points as if they were points, every other time."""
+
+    def suggest_numpy(self, num_points=0):
+        if not self.updates:
+            return super().suggest_numpy(num_points)
+        [update] = self.updates
+        self.updates = []
+        return update
+
+    def suggest_updates(self):
+        return []

@@ -377,6 +377,24 @@ def test_rows_of_H0_are_told_at_the_start_or_not_at_all(comms, on_manager):
     assert flag == 0 and [one["rows"] for one in said if "rows" in one] == [[3, 4, 5, 6], [0, 1, 2, 7, 8, 9, 10]]
 
 
+@pytest.mark.parametrize("on_manager", [True, False])
+@pytest.mark.parametrize("user", [{}, {"async_return": True}])
+def test_who_was_given_H0_also_hears_of_what_it_had_left_undone(comms, on_manager, user):
+    H0 = np.zeros(6, dtype=[("x", float), ("f", float), ("sim_id", int), ("sim_started", bool), ("gen_worker", int)])
+    H0["x"], H0["sim_id"], H0["gen_worker"] = np.arange(10, 16), np.arange(6), 7
+    H0["sim_started"][:3] = True
+    H0["f"][:3] = 2 * H0["x"][:3]
+    H, notes, _, flag = persistent(
+        comms, nworkers=5, gen_on_manager=on_manager, user=user, sim_f=work.slower_in_turn, H0=H0, sim_max=15,
+        gen={"in": ["x", "f"], "persis_in": ["x", "f"]}, final_gen_send=True,
+    )  # fmt: skip
+    [said] = notes.values()
+    told = list(itertools.chain(*[one["rows"] for one in said if "rows" in one]))
+    assert flag == 0 and (H["f"][H["sim_ended"]] == 2 * H["x"][H["sim_ended"]]).all()
+    assert H["gen_informed"][:6].all() and {3, 4, 5} <= set(said[0]["rows"]) | set(told)
+    assert sorted(told) == np.flatnonzero(H["gen_informed"])[3:].tolist()  # each once; the first three came with H0
+
+
 # ---- persistent_aposmm_alloc
 
 

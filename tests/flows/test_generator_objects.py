@@ -1,5 +1,7 @@
 """Generator objects and simulators of dicts in whole runs: what they are asked, what they are told, what H holds."""
 
+import multiprocessing
+
 import numpy as np
 import numpy.testing as npt
 import pytest
@@ -657,3 +659,69 @@ def test_an_initial_batch_and_smaller_ones_until_gen_max(comms):
     assert flag == 0 and len(H) >= 201
     _, sizes = np.unique(H["gen_ended_time"], return_counts=True)
     assert sizes.tolist() == [20] + [10] * 19
+
+
+# ---- what a generator may get wrong, and what it may not
+
+
+@pytest.mark.parametrize("change", [objects.as_tuple, objects.in_numpy, objects.two_more])
+def test_points_may_come_in_other_forms(comms, on_manager, change):
+    generator = objects.Altered(change)
+    H, _, flag = run(comms, generator, gen={"batch_size": 4}, on_manager=on_manager)
+    assert flag == 0 and (H["f"][:12] == 2 * H["a"][:12]).all() and (H["b"] == 0.5).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (objects.without_b, r"points of Altered lack \['b'\].*they have \['a'\]"),
+        (objects.with_c, r"a point has \['c'\], but the fields are \['a', 'b'\]"),
+        (objects.with_lists, r"values of 'b', such as \[1.0, 2.0\], do not fit its field.*float64"),
+    ],
+)
+def test_points_that_do_not_fit_the_vocs_are_refused_by_name(comms, on_manager, change, words):
+    with pytest.raises(LoggedException, match=words):
+        run(comms, objects.Altered(change), on_manager=on_manager)
+
+
+def test_arrays_that_hold_no_variable_of_the_vocs_are_refused(comms):
+    with pytest.raises(LoggedException, match=r"points of Other lack \['a', 'b'\].*they have \['x'\]"):
+        run(comms, objects.Other(LINE))
+
+
+def test_a_contextual_variable_is_not_the_generators_to_choose(comms):
+    vocs = VOCS(variables={"a": [0, 1e6], "b": [0, 1], "weather": "CONTEXTUAL"}, objectives={"f": "MINIMIZE"})
+    H, _, flag = run(comms, objects.Counting(), vocs)
+    assert flag == 0 and "weather" in H.dtype.names and (H["f"][:12] == 2 * H["a"][:12]).all()
+
+
+def test_changes_of_old_points_leave_their_other_fields_alone(comms):
+    H, _, flag = run(comms, objects.Correcting(LINE), gen={"batch_size": 4}, sim_max=4, exit_criteria={"gen_max": 4})
+    assert flag == 0
+    with pytest.raises(LoggedException, match="sent nothing that is left to do"):
+        run(comms, objects.Correcting(LINE), gen={"batch_size": 4}, sim_max=12)
+    saved = np.load("libE_history_at_abort_4.npy")
+    assert saved["a"].tolist() == [0, 1, 2, 3] and (saved["mark"][:, 0] == saved["f"]).all()
+
+
+def test_a_generator_that_keeps_the_only_worker_is_told_so(comms):
+    with pytest.raises(LoggedException, match="persistent functions keep all workers.*gen_on_manager"):
+        run(comms, objects.Counting(), nworkers=1, on_manager=False)
+
+
+def test_sizes_below_zero_are_refused():
+    for name in ("batch_size", "initial_batch_size"):
+        with pytest.raises(ValueError, match=name):
+            GenSpecs(generator=objects.Counting(), vocs=LINE, **{name: -1})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_background_generator_runs_where_processes_are_not_forked(method, on_manager):
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method(method, force=True)
+    try:
+        H, _, flag = run("local", objects.InBackground(LINE), on_manager=on_manager, nworkers=2, sim_max=8)
+        assert flag == 0 and H["a"][:8].tolist() == list(range(8))
+    finally:
+        multiprocessing.set_start_method(before, force=True)

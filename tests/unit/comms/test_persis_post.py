@@ -114,3 +114,13 @@ def test_fingerprints_tell_types_and_keys_apart(one, other):
 def test_a_stream_of_another_kind_is_never_taken_for_the_same(ends):
     other = np.random.Generator(np.random.MT19937(1))
     assert fingerprint({"rand_stream": other}) is None
+
+
+@pytest.mark.skipif(not hasattr(np.random.Generator, "spawn"), reason="this NumPy's streams cannot spawn others")
+def test_a_stream_that_has_spawned_others_has_changed(ends):
+    """Its numbers have not, but the next ones that it spawns are to be others."""
+    manager, worker = ends
+    theirs = worker.unpacked(manager.packed(fresh()))
+    first = theirs["rand_stream"].spawn(1)[0]
+    ours = manager.taken_back(worker.given_back(theirs))
+    assert ours["rand_stream"].spawn(1)[0].random() != first.random()

@@ -338,7 +338,15 @@ def test_a_users_own_array_is_enough_to_ask_where_runs_should_start():
 
 @pytest.mark.parametrize(
     "n, constant",
-    [(1, 2.5), (2, 1.26156626), (3, 1.06078442), (5, 0.98977005), (10, 1.06964629), (100, 2.53072825), (400, 4.90246735)],
+    [
+        (1, 2.5),
+        (2, 1.26156626),
+        (3, 1.06078442),
+        (5, 0.98977005),
+        (10, 1.06964629),
+        (100, 2.53072825),
+        (400, 4.90246735),
+    ],
 )
 def test_the_constant_of_the_critical_radius(n, constant):
     assert extract_rk_c({}, n) == pytest.approx(constant, abs=1e-8)
