@@ -29,7 +29,7 @@ def fingerprint(persis_info: Any) -> tuple[Any, ...] | None:
             state = stream.state
             inner = state["state"]
             try:
-                spawned = stream.seed_seq.n_children_spawned
+                spawned = stream.seed_seq.n_children_spawned  # type: ignore[attr-defined]
             except AttributeError:  # an old NumPy, or a source of its own: then it cannot spawn others
                 spawned = None
             marks.append((key, kind, inner["state"], inner["inc"], state["has_uint32"], state["uinteger"], spawned))

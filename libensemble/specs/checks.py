@@ -16,7 +16,7 @@ from libensemble.resources.platforms import Platform
 from libensemble.specs.base import nearest
 from libensemble.utils.lookup import lookup
 
-SIM_ERRORS = ("stop", "record")
+ON_ERROR = ("abort", "record")
 COMMS = ("mpi", "local", "threads", "tcp")
 STATS_KEYS = ("task_timing", "task_datetime", "show_resource_sets")
 SCHEDULER_KEYS = ("split2fit", "match_slots")
@@ -74,10 +74,10 @@ def comms_name(name: Any) -> str:
     return str(name)
 
 
-def sim_errors(value: str) -> str:
-    """An exception in a simulation stops the run or is recorded."""
-    if value not in SIM_ERRORS:
-        raise ValueError(f"must be one of {', '.join(SIM_ERRORS)}, not {value!r}.{nearest(value, SIM_ERRORS)}")
+def on_error(value: str) -> str:
+    """An exception in a simulation aborts the run or is recorded."""
+    if value not in ON_ERROR:
+        raise ValueError(f"must be one of {', '.join(ON_ERROR)}, not {value!r}.{nearest(value, ON_ERROR)}")
     return value
 
 

@@ -13,7 +13,6 @@ from libensemble.specs.base import Spec
 AnyPath = str | Path
 InputDir = Annotated[AnyPath | None, AfterValidator(checks.input_dir)]
 ExistingPaths = Annotated[list[AnyPath], AfterValidator(checks.existing_paths)]
-SimErrors = Annotated[str, AfterValidator(checks.sim_errors)]
 StatsFormat = Annotated[dict[str, Any], AfterValidator(lambda value: checks.keys_among(value, checks.STATS_KEYS))]
 SchedulerOptions = Annotated[
     dict[str, Any], AfterValidator(lambda value: checks.keys_among(value, checks.SCHEDULER_KEYS))
@@ -55,16 +54,6 @@ class LibeSpecs(Spec):
 
     kill_canceled_sims: bool = False
     """Send a kill signal to running simulations whose `cancel_requested` is set."""
-
-    sim_errors: SimErrors = "stop"
-    """What an exception in a simulation does: ``"stop"`` ends the run. With ``"record"`` the run goes on: the rows are
-    ended with NaN in all float fields of ``sim_specs["out"]`` (zero or empty in others), the traceback is logged, and
-    the status is ``Exception occurred``. An exit, a persistent simulator, or a worker that dies ends the run all the
-    same."""
-
-    sim_retries: int = Field(default=0, ge=0)
-    """How often a simulation that raises is tried again, on the same worker and in the same directory, before
-    `sim_errors` applies."""
 
     gen_workers: list[int] = Field(default_factory=list)
     """Ids of workers that run generators only; all others then run simulations only."""

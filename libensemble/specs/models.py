@@ -11,6 +11,7 @@ from libensemble.specs.decorators import declared
 OutputFields = Annotated[list[tuple[Any, ...]], AfterValidator(checks.output_fields)]
 UserFunction = Annotated[Any, BeforeValidator(checks.user_function)]
 VocsObject = Annotated[Any, BeforeValidator(vocs.as_vocs)]
+OnError = Annotated[str, AfterValidator(checks.on_error)]
 
 GEST_API_SIM = "libensemble.sim_funcs.gest_api_wrapper.gest_api_sim"
 DEFAULT_ALLOC = "libensemble.alloc_funcs.give_sim_work_first.give_sim_work_first"
@@ -70,6 +71,16 @@ class SimSpecs(_FunctionSpec):
 
     threaded: bool = False
     """Run the function in a thread of its worker."""
+
+    on_error: OnError = "abort"
+    """What an exception in a simulation does: ``"abort"`` ends the run. With ``"record"`` the run goes on: the rows
+    are ended with NaN in all float fields of `outputs` (zero or empty in others), the traceback is logged, and the
+    status is ``Exception occurred``. An exit, a persistent simulator, or a worker that dies ends the run all the
+    same."""
+
+    max_retries: int = Field(default=0, ge=0)
+    """How often a simulation that raises is tried again, on the same worker and in the same directory, before
+    `on_error` applies."""
 
     user: dict[Any, Any] = Field(default_factory=dict)
     """Anything that the function wants to know. The dict is copied, its values are not."""

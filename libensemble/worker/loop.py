@@ -203,7 +203,7 @@ class Worker:
             specs = self._setup.sim_specs if tag == EVAL_SIM_TAG else self._setup.gen_specs
             runner = Runner.from_specs(specs)
             if tag == EVAL_SIM_TAG:
-                runner = TolerantRunner.around(runner, self._setup.libE_specs)
+                runner = TolerantRunner.around(runner)
             self._runners[tag] = runner
         return runner
 
@@ -286,7 +286,7 @@ def read_return(returned: Any) -> tuple[Any, Any, int | str]:
             persis_info = returned[1]
     if type(status) is not int and type(status) is not str:
         status = _checked_status(status)
-    if type(persis_info) is not dict:
+    if persis_info is not None and type(persis_info) is not dict:
         persis_info = _checked_persis_info(persis_info)
     return output, persis_info or None, status
 

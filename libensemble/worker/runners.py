@@ -130,9 +130,9 @@ class TolerantRunner(Runner):
         self.specs, self._inner, self._retries, self._records = inner.specs, inner, retries, records
 
     @classmethod
-    def around(cls, runner: Runner, libE_specs: Mapping[str, Any]) -> Runner:
-        """Return the runner of simulations that `sim_errors` and `sim_retries` ask for: mostly the same one."""
-        retries, records = libE_specs.get("sim_retries") or 0, libE_specs.get("sim_errors") == "record"
+    def around(cls, runner: Runner) -> Runner:
+        """Return the runner of simulations that `on_error` and `max_retries` ask for: mostly the same one."""
+        retries, records = runner.specs.get("max_retries") or 0, runner.specs.get("on_error") == "record"
         return cls(runner, retries, records) if retries or records else runner
 
     def run(self, calc_in: npt.NDArray[np.void], Work: Mapping[str, Any]) -> Any:

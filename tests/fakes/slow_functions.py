@@ -1,5 +1,6 @@
 """User functions that take their time, watch for signals or do not, and generators that cancel what they asked for."""
 
+import os
 import signal
 import time
 
@@ -120,3 +121,21 @@ def counts_its_calls(W, H, sim_specs, gen_specs, alloc_specs, persis_info, libE_
 
     persis_info["calls"] = persis_info.get("calls", 0) + 1
     return give_sim_work_first(W, H, sim_specs, gen_specs, alloc_specs, persis_info, libE_info)
+
+
+def fails_while_another_listens(H, persis_info, sim_specs, libE_info):
+    """In row 0, raise once the other row is at work; there, wait for a signal and leave a file that names it."""
+    until, comm = time.monotonic() + PATIENCE, libE_info["comm"]
+    if 0 in libE_info["H_rows"]:
+        while not os.path.exists("listening") and time.monotonic() < until:
+            time.sleep(0.002)
+        raise ValueError("while another listens")
+    with open("listening", "w"):
+        pass
+    while not comm.mail_flag() and time.monotonic() < until:
+        time.sleep(0.002)
+    tag, payload = comm.recv(timeout=0)
+    comm.push_to_buffer(tag, payload)
+    with open(f"heard_{tag}_{payload}", "w"):
+        pass
+    return np.zeros(len(H), dtype=sim_specs["out"])

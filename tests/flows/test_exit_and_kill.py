@@ -16,7 +16,7 @@ import pytest
 from libensemble.alloc_funcs.start_only_persistent import only_persistent_gens
 from libensemble.errors import LoggedException
 from libensemble.executors import Executor
-from libensemble.message_numbers import MAN_SIGNAL_KILL
+from libensemble.message_numbers import MAN_SIGNAL_FINISH, MAN_SIGNAL_KILL, STOP_TAG
 from libensemble.utils.current import current
 from tests.fakes import persistent_functions, slow_functions
 from tests.fakes.ensembles import run
@@ -472,6 +472,13 @@ def cancels_odd_rows(W, H, *rest):
 
     H["cancel_requested"][1::2] = True
     return give_sim_work_first(W, H, *rest)
+
+
+def test_who_listens_hears_of_the_end_of_a_run_that_fails(comms, tmp_path, left_behind):
+    with pytest.raises(LoggedException, match="while another listens"):
+        run(comms, 2, sim_f=slow_functions.fails_while_another_listens, sim_max=2, worker_timeout=5)
+    assert (tmp_path / f"heard_{STOP_TAG}_{MAN_SIGNAL_FINISH}").exists()
+    assert left_behind() == ([], [])
 
 
 # ---- Ctrl-C

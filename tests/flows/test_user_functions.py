@@ -10,7 +10,7 @@ from libensemble.errors import LoggedException
 from libensemble.executors import Executor
 from libensemble.executors.mpi_executor import MPIExecutor
 from libensemble.message_numbers import calc_status_strings, calc_type_strings
-from libensemble.specs import LibeSpecs
+from libensemble.specs import SimSpecs
 from libensemble.utils.current import current
 from tests.fakes import conversations
 from tests.fakes.ensembles import run
@@ -264,8 +264,8 @@ def test_a_globus_endpoint_is_refused_in_words(comms):
 
 
 def test_failed_simulations_can_be_recorded_instead_of_ending_the_run(comms, tmp_path, capfd):
-    sim = {"user": {"do": "own error", "at": 3}, "out": conversations.MANY_KINDS}
-    H, _, flag = run(comms, 2, sim_f=conversations.fails, sim=sim, sim_errors="record", sim_max=8)
+    sim = {"user": {"do": "own error", "at": 3}, "out": conversations.MANY_KINDS, "on_error": "record"}
+    H, _, flag = run(comms, 2, sim_f=conversations.fails, sim=sim, sim_max=8)
     assert flag == 0 and H["sim_ended"][:8].all()
     failed = H[3]
     assert np.isnan(failed["f"]) and np.isnan(failed["g"]).all() and np.isnan(failed["z"])
@@ -278,40 +278,38 @@ def test_failed_simulations_can_be_recorded_instead_of_ending_the_run(comms, tmp
 
 
 def test_all_rows_of_a_failed_order_are_recorded(comms):
-    sim = {"user": {"do": "own error", "at": 1}}
-    H, _, flag = run(comms, 1, sim_f=conversations.fails, sim=sim, sim_errors="record", alloc=TWO_ROWS)
+    sim = {"user": {"do": "own error", "at": 1}, "on_error": "record"}
+    H, _, flag = run(comms, 1, sim_f=conversations.fails, sim=sim, alloc=TWO_ROWS)
     assert flag == 0 and H["sim_ended"].all() and np.isnan(H["f"]).all()
 
 
 @pytest.mark.parametrize("what", ["exit", "interrupt"])
 def test_exits_are_not_recorded(comms, what):
     with pytest.raises(LoggedException, match="SystemExit|KeyboardInterrupt"):
-        run(comms, 1, sim_f=conversations.fails, sim={"user": {"do": what, "at": 1}}, sim_errors="record", sim_max=4)
+        sim = {"user": {"do": what, "at": 1}, "on_error": "record"}
+        run(comms, 1, sim_f=conversations.fails, sim=sim, sim_max=4)
 
 
 def test_failed_simulations_can_be_tried_again(comms):
-    sim = {"user": {"times": 2}, "out": [("f", float), ("tries", int)]}
-    H, _, flag = run(
-        comms, 2, sim_f=conversations.fails_at_first, sim=sim, sim_retries=2, sim_max=6, sim_dirs_make=True
-    )
+    sim = {"user": {"times": 2}, "out": [("f", float), ("tries", int)], "max_retries": 2}
+    H, _, flag = run(comms, 2, sim_f=conversations.fails_at_first, sim=sim, sim_max=6, sim_dirs_make=True)
     assert flag == 0 and (H["tries"][:6] == 3).all()
     assert (H["f"][:6] == H["x"][:6]).all()  # each try got the input as it was sent
 
 
 def test_after_the_last_try_the_run_ends_or_the_failure_is_recorded(comms):
-    sim = {"user": {"times": 5}, "out": [("f", float), ("tries", int)]}
-    stated = {"sim_f": conversations.fails_at_first, "sim": sim, "sim_retries": 1, "sim_max": 2}
+    sim = {"user": {"times": 5}, "out": [("f", float), ("tries", int)], "max_retries": 1}
     with pytest.raises(LoggedException, match="try 2 of row"):
-        run(comms, 1, **stated)
-    H, _, flag = run(comms, 1, sim_errors="record", **stated)
+        run(comms, 1, sim_f=conversations.fails_at_first, sim=sim, sim_max=2)
+    H, _, flag = run(comms, 1, sim_f=conversations.fails_at_first, sim={**sim, "on_error": "record"}, sim_max=2)
     assert flag == 0 and np.isnan(H["f"][:2]).all()
 
 
 def test_what_to_do_with_errors_is_checked_when_it_is_stated():
     with pytest.raises(ValidationError, match="record"):
-        LibeSpecs(sim_errors="recrod")
+        SimSpecs(on_error="recrod")
     with pytest.raises(ValidationError, match="greater than or equal to 0"):
-        LibeSpecs(sim_retries=-1)
+        SimSpecs(max_retries=-1)
 
 
 # ---- the environment

@@ -19,8 +19,6 @@ DEFAULTS_OF_LIBE_SPECS = {
     "abort_on_exception": True,
     "worker_timeout": 1,
     "kill_canceled_sims": False,
-    "sim_errors": "stop",
-    "sim_retries": 0,
     "gen_workers": [],
     "safe_mode": False,
     "disable_log_files": False,
@@ -84,11 +82,11 @@ def test_names_that_scripts_import():
     assert callable(importlib.import_module("libensemble.tools.parse_args").mpi_init)
 
 
-def test_libE_specs_have_57_options_two_of_our_own_and_these_defaults():
+def test_libE_specs_have_57_options_with_these_defaults():
     dump = specs_dump(LibeSpecs())
     assert dump.pop("authkey").startswith("libE_auth_")
     assert dump == DEFAULTS_OF_LIBE_SPECS
-    assert len(LibeSpecs.model_fields) == 57 + 2
+    assert len(LibeSpecs.model_fields) == 57
 
 
 def test_what_a_simulation_function_sees():
@@ -103,6 +101,8 @@ def test_what_a_simulation_function_sees():
         "out": [("f", float)],
         "globus_compute_endpoint": "",
         "threaded": False,
+        "on_error": "abort",
+        "max_retries": 0,
         "vocs": None,
     }
 

@@ -73,8 +73,13 @@ def test_a_point_that_lacks_a_key_is_named():
 
 
 def test_an_id_that_was_never_given_is_no_key():
-    array = list_dicts_to_np([{"a": 1.0, "_id": 7}, {"a": 2.0}])
-    assert np_to_list_dicts(array) == [{"a": 1.0, "_id": 7}, {"a": 2.0}]
+    array = list_dicts_to_np([{"a": 1.0, "_id": 7}, {"a": 2.0}, {"a": 3.0, "_id": None}])
+    assert np_to_list_dicts(array) == [{"a": 1.0, "_id": 7}, {"a": 2.0}, {"a": 3.0}]
+
+
+def test_a_value_that_does_not_fit_its_field_is_named():
+    with pytest.raises(ValueError, match=r"values of 'a', such as \[1, 2\], do not fit its field.* float64"):
+        list_dicts_to_np([{"a": [1, 2]}], [("a", float)])
 
 
 def test_rows_become_dicts_with_mapped_vectors_split_and_others_left():
