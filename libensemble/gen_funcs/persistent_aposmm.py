@@ -45,46 +45,38 @@ def aposmm(H, persis_info, gen_specs, libE_info):
         ``out`` lists at least x (n), x_on_cube (n), sim_id, local_min, local_pt; ``persis_in`` at least f, x_on_cube,
         sim_id, and grad or fvec where the method needs it. Keys of ``user`` (n is the number of variables):
 
-        lb, ub : array of float, shape (n,)
-            The domain.
-        localopt_method : str
-            One of `aposmm.optimizers.METHODS`.
-        initial_sample_size : int
-            Points to evaluate before runs start. 0 only with evaluated points in `H`.
-        max_active_runs : int, default unlimited
-        sample_points : array of float, shape (k, n), optional
-            Used in their order for every sample, before random ones.
-        components : int, optional
-            Length of `fvec`, for least squares and other composite problems.
-        mu, nu : float, default 1e-4 and 0
-            Least distance of starts, on the unit cube, to the boundary and to minima that are known.
-        rk_const : float, optional
-            Multiplier of the critical radius; default ``(Gamma(1 + n/2) 5)^(1/n) / sqrt(pi)``.
-        lhs_divisions : int, default 0
-            If `sample_points` are Latin hypercubes, how many points each has.
-        stop_after_k_minima, stop_after_k_runs : int, default unlimited
-        dist_to_bound_multiple : float, default 1
-            First step of NLopt and TAO methods, as a part of the distance to the nearest bound.
-        run_max_eval : int, optional
-            Evaluations of one run; default 1000 n for NLopt and TAO, 100 (n + 1) for IBCDFO, none for SciPy.
-        xtol_rel, xtol_abs, ftol_rel, ftol_abs : float, optional
-            Tolerances of NLopt.
-        grtol, gatol : float, default 1e-8
-            Tolerances of TAO.
-        opt_return_codes : list of int
-            For SciPy (there required): which values of ``status`` mean "converged".
-        scipy_kwargs, dfols_kwargs : dict, optional
-            Further keywords of ``scipy.optimize.minimize`` and ``dfols.solve``.
-        hfun, combinemodels : callable, optional
-            Outer function, and how models are combined, for IBCDFO.
-        periodic : bool, default False
-            The domain is a torus.
-        print : bool, default False
-            Print each minimum found.
-        generate_sample_points : bool, default True
-            With False, evaluated points are received first, until there are `initial_sample_size` of them.
-        standalone : dict, optional
-            Run without an ensemble; see `aposmm.standalone.simulate_recv_from_manager`.
+        - ``lb``, ``ub``: array of float, shape (n,). The domain.
+        - ``localopt_method``: str. One of `aposmm.optimizers.METHODS`.
+        - ``initial_sample_size``: int. Points to evaluate before runs start. 0 only with evaluated points in
+          `H`.
+        - ``max_active_runs``: int, default unlimited.
+        - ``sample_points``: array of float, shape (k, n), optional. Used in their order for every sample,
+          before random ones.
+        - ``components``: int, optional. Length of `fvec`, for least squares and other composite problems.
+        - ``mu``, ``nu``: float, default 1e-4 and 0. Least distance of starts, on the unit cube, to the boundary
+          and to minima that are known.
+        - ``rk_const``: float, optional. Multiplier of the critical radius; default ``(Gamma(1 + n/2) 5)^(1/n) /
+          sqrt(pi)``.
+        - ``lhs_divisions``: int, default 0. If `sample_points` are Latin hypercubes, how many points each has.
+        - ``stop_after_k_minima``, ``stop_after_k_runs``: int, default unlimited.
+        - ``dist_to_bound_multiple``: float, default 1. First step of NLopt and TAO methods, as a part of the
+          distance to the nearest bound.
+        - ``run_max_eval``: int, optional. Evaluations of one run; default 1000 n for NLopt and TAO, 100 (n + 1)
+          for IBCDFO, none for SciPy.
+        - ``xtol_rel``, ``xtol_abs``, ``ftol_rel``, ``ftol_abs``: float, optional. Tolerances of NLopt.
+        - ``grtol``, ``gatol``: float, default 1e-8. Tolerances of TAO.
+        - ``opt_return_codes``: list of int. For SciPy (there required): which values of ``status`` mean
+          "converged".
+        - ``scipy_kwargs``, ``dfols_kwargs``: dict, optional. Further keywords of ``scipy.optimize.minimize``
+          and ``dfols.solve``.
+        - ``hfun``, ``combinemodels``: callable, optional. Outer function, and how models are combined, for
+          IBCDFO.
+        - ``periodic``: bool, default False. The domain is a torus.
+        - ``print``: bool, default False. Print each minimum found.
+        - ``generate_sample_points``: bool, default True. With False, evaluated points are received first, until
+          there are `initial_sample_size` of them.
+        - ``standalone``: dict, optional. Run without an ensemble; see
+          `aposmm.standalone.simulate_recv_from_manager`.
 
     Returns
     -------
@@ -300,8 +292,12 @@ def _check(gen_specs):
     needs = METHODS[method].needs
     if needs == "fvec":
         assert user.get("components"), f"{method} needs gen_specs['user']['components'], the length of fvec"
+    if method == "pounders" and "dist_to_bound_multiple" not in user:
+        raise KeyError("pounders needs gen_specs['user']['dist_to_bound_multiple']")
     if not user.get("standalone"):
-        assert needs in gen_specs["persis_in"], f"{method} needs {needs!r} in gen_specs['persis_in']"
+        back = gen_specs.get("persis_in") or []
+        for name in ("f", needs):
+            assert name in back, f"{method} needs {name!r} in gen_specs['persis_in'], which is {list(back)}"
 
 
 def _check_start(history, H, user):

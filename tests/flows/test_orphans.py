@@ -1,5 +1,6 @@
 """Nobody is left behind: workers whose manager was killed end by themselves, and runs that fail leave nothing open."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -114,8 +115,14 @@ def test_applications_end_with_a_killed_manager(killed_manager, tmp_path, how):
 
 
 def open_things():
-    children = len(psutil.Process().children())
-    return len(os.listdir("/proc/self/fd")), threading.active_count(), children
+    """Count this process's descriptors, threads and children, without what only waits to be collected."""
+    gc.collect()
+    return len(os.listdir("/proc/self/fd")), threading.active_count(), len(psutil.Process().children())
+
+
+def nothing_more_than(before):
+    """Return whether nothing has been added (what other tests left behind may go in the meantime)."""
+    return all(now <= then for now, then in zip(open_things(), before))
 
 
 @pytest.mark.slow
@@ -131,7 +138,7 @@ def test_fifty_runs_leave_no_more_than_one(comms, on_manager):
     before = open_things()
     for _ in range(50):
         one_run()
-    assert open_things() == before
+    assert nothing_more_than(before)
 
 
 def test_failed_runs_leave_nothing_open(comms):
@@ -143,7 +150,7 @@ def test_failed_runs_leave_nothing_open(comms):
     before = open_things()
     for _ in range(3):
         one_run()
-    assert open_things() == before
+    assert nothing_more_than(before)
 
 
 def test_a_run_whose_manager_cannot_begin_leaves_nothing_open(comms, monkeypatch):
@@ -161,4 +168,4 @@ def test_a_run_whose_manager_cannot_begin_leaves_nothing_open(comms, monkeypatch
     before = open_things()
     for _ in range(3):
         one_run()
-    assert open_things() == before
+    assert nothing_more_than(before)

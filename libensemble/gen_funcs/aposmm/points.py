@@ -40,31 +40,46 @@ def update_history_dist(H, n, new_rows=None):
         new_rows = [row for row in new_rows if usable[row] and not H["known_to_aposmm"][row]]
     if len(new_rows) == 0:
         return
-    rows = np.flatnonzero(usable)
-    cube = H["x_on_cube"][rows].reshape(len(rows), n)
-    values, is_local = f[rows], H["local_pt"][rows].astype(bool)
+    points = _Points(H, np.flatnonzero(usable), n)
     for new in new_rows:
-        _take_in(H, new, rows, cube, values, is_local)
-    _free_best_sample(H, rows[~is_local])
+        _take_in(H, new, points)
+    _free_best_sample(H, points.rows[~points.is_local])
 
 
-def _take_in(H, new, rows, cube, values, is_local):
-    """Compare one new point with all usable ones (`rows`, with their places, values and kinds)."""
-    place = cube[np.searchsorted(rows, new)]
+class _Points:
+    """Columns of the usable points, each in one piece: comparing a new point with all of them reads them all."""
+
+    def __init__(self, H, rows, n):
+        self.rows = rows
+        self.cube = H["x_on_cube"][rows].reshape(len(rows), n)
+        self.values = H["f"][rows]
+        self.is_local = H["local_pt"][rows].astype(bool)
+        self.to_better = {kind: H[f"dist_to_better_{kind}"][rows] for kind in "ls"}
+
+
+def _take_in(H, new, points):
+    """Compare one new point with all usable ones."""
+    rows, value = points.rows, H["f"][new]
+    position = np.searchsorted(rows, new)
+    place = points.cube[position]
     H["known_to_aposmm"][new] = True
     H["dist_to_unit_bounds"][new] = np.min(np.minimum(place, 1 - place))
-    distance = np.linalg.norm(cube - place, axis=1)
+    difference = points.cube - place
+    distance = np.sqrt(np.einsum("ij,ij->i", difference, difference))
     kind = "l" if H["local_pt"][new] else "s"
 
-    nearer = (values > H["f"][new]) & (distance < H[f"dist_to_better_{kind}"][rows])
+    nearer = np.flatnonzero((points.values > value) & (distance < points.to_better[kind]))
+    points.to_better[kind][nearer] = distance[nearer]
     H[f"dist_to_better_{kind}"][rows[nearer]] = distance[nearer]
     H[f"ind_of_better_{kind}"][rows[nearer]] = new
 
-    at_least_as_good = (values <= H["f"][new]) & (rows != new)
-    for kind, of_kind in (("l", is_local), ("s", ~is_local)):
-        better = np.flatnonzero(at_least_as_good & of_kind)
-        if len(better):
-            nearest = better[np.argmin(distance[better])]
+    better = np.flatnonzero(points.values <= value)
+    better = better[better != position]
+    local_ones = points.is_local[better]
+    for kind, of_kind in (("l", better[local_ones]), ("s", better[~local_ones])):
+        if len(of_kind):
+            nearest = of_kind[np.argmin(distance[of_kind])]
+            points.to_better[kind][position] = distance[nearest]
             H[f"dist_to_better_{kind}"][new] = distance[nearest]
             H[f"ind_of_better_{kind}"][new] = rows[nearest]
 
