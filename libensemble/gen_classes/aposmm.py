@@ -111,7 +111,7 @@ class APOSMM(PersistentGenInterfacer):
         if sample_points is not None:
             options["sample_points"] = np.array(sample_points, dtype=float)
         given = dict(kwargs.pop("gen_specs", None) or {})
-        persis_info = kwargs.pop("persis_info", None) or {}
+        persis_info = dict(kwargs.pop("persis_info", None) or {})
         # Seed 1 is the stream that generators have where nothing is said.
         persis_info.setdefault("rand_stream", np.random.default_rng(DEFAULT_SEED - 1 + random_seed))
         persis_info["nworkers"] = max_active_runs  # of so many points is the first round after the sample

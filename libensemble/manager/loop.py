@@ -177,6 +177,7 @@ class Manager:
     def _bring_home(self) -> int:
         """Stop persistent functions and wait for everybody; return the exit flag."""
         self._ledger.is_closing = True
+        was_busy = self._roster.any_busy
         self._stop_persistent()
         patience: float | None = None  # when a persistent function that does not listen is given up
         while self._roster.any_busy or self._roster.any_persistent:
@@ -188,7 +189,7 @@ class Manager:
             if self._kills_cancelled:
                 self._send_kills()  # what a generator has cancelled as its last act
             self._receive(self._pause() or _TICK / 10)
-        return NORMAL
+        return OUT_OF_TIME if was_busy and self._exit_tests.out_of_time(self.elapsed) else NORMAL
 
     def _stop_persistent(self) -> None:
         fields = list(self._gen_specs.get("persis_in") or [])
@@ -224,11 +225,9 @@ class Manager:
 
 
 def report_worker_exc(worker: int, message: str, trace: str) -> None:
-    """Log what went wrong on a worker, with its traceback."""
-    logger.error("---- Received error message from worker %s ----", worker)
-    logger.error("Message: %s", message)
-    if trace:
-        logger.error("Traceback:\n%s", trace)
+    """Log what went wrong on a worker, with its traceback, as one record: nothing can come in between."""
+    text = f"---- Received error message from worker {worker} ----\nMessage: {message}"
+    logger.error("%s%s", text, f"\nTraceback:\n{trace}" if trace else "")
 
 
 def manager_main(manager: Manager) -> Outcome:

@@ -1,4 +1,7 @@
-"""Budgets of speed, as ratios between things measured side by side; limits are generous, for machines are busy."""
+"""Budgets of speed, as ratios between things measured side by side; limits are generous, for machines are busy.
+
+What they must tell apart is a cost that grows with the rows: it would be tens of times the other here.
+"""
 
 import multiprocessing
 import sys
@@ -27,7 +30,7 @@ def _best(trials, rounds=5):
 def test_allocation_costs_the_same_with_hundred_times_the_rows():
     calls = {rows: parts.allocation(parts.history_of(rows)) for rows in (1000, 100_000)}
     cost = _best({rows: lambda call=call: parts.microseconds(call, repeat=1).median for rows, call in calls.items()})
-    assert cost[100_000] < 1.5 * cost[1000]
+    assert cost[100_000] < 3 * cost[1000]
 
 
 def _way_of_rows(count: int) -> float:
@@ -47,7 +50,7 @@ def _way_of_rows(count: int) -> float:
 
 def test_a_rows_way_through_the_history_costs_the_same_with_hundred_times_the_rows():
     cost = _best({rows: partial(_way_of_rows, rows) for rows in (1000, 100_000)})
-    assert cost[100_000] < 2 * cost[1000]
+    assert cost[100_000] < 4 * cost[1000]
 
 
 def _appending(count: int) -> float:
@@ -62,7 +65,7 @@ def _appending(count: int) -> float:
 
 def test_appending_a_row_costs_the_same_in_a_long_history():
     cost = _best({rows: partial(_appending, rows) for rows in (5000, 100_000)})
-    assert cost[100_000] < 2 * cost[5000]
+    assert cost[100_000] < 4 * cost[5000]
 
 
 def _link_round_trip(order: Message, report: Message) -> float:
@@ -118,7 +121,7 @@ def _seconds_per_sim(workload: str, *options: object) -> float:
     return figures["seconds"] / figures["sims"]
 
 
-@pytest.mark.parametrize(("comms", "pool", "limit"), [("local", "process-pool", 2), ("threads", "thread-pool", 8)])
+@pytest.mark.parametrize(("comms", "pool", "limit"), [("local", "process-pool", 4), ("threads", "thread-pool", 12)])
 def test_an_ensemble_keeps_up_with_a_pool_of_the_standard_library(comms, pool, limit):
     trials = {
         "ensemble": partial(_seconds_per_sim, "empty_sim", "--comms", comms),
@@ -131,9 +134,9 @@ def test_an_ensemble_keeps_up_with_a_pool_of_the_standard_library(comms, pool, l
 def test_a_simulation_costs_the_same_when_the_history_is_long():
     trials = {rows: partial(_seconds_per_sim, "empty_sim", "--batch", rows) for rows in (2000, 50_000)}
     cost = _best(trials)
-    assert cost[50_000] < 1.6 * cost[2000]
+    assert cost[50_000] < 3 * cost[2000]
 
 
 def test_the_manager_sleeps_while_its_workers_do():
     figures = run_workload(sys.executable, "sleeping_sim", "--seconds", 1)
-    assert figures["cpu"] < 0.03 * figures["seconds"]
+    assert figures["cpu"] < 0.05 * figures["seconds"]

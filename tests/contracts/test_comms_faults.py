@@ -248,10 +248,12 @@ def test_a_thread_that_floods_does_not_keep_the_hub_from_returning():
 
     team.hub._posted = Endless()
     team.hub.post(1, Report(EVAL_SIM_TAG, "again"))
-    threading.Timer(2, ended.set).start()
+    timer = threading.Timer(2, ended.set)
+    timer.start()
     team.hub.wait(0)
     assert not ended.is_set()
-    ended.set()
+    timer.cancel()
+    timer.join()
     team.hub.close()
 
 

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 import sys
 from dataclasses import replace
 
@@ -178,6 +179,27 @@ def test_what_an_optimizer_raises_ends_the_ensemble_and_its_words_come_last(comm
     with pytest.raises(LoggedException) as caught:
         run(comms, sim_max=2000)  # BOBYQA with no tolerance
     assert caught.value.args[1].endswith("NLopt roundoff-limited")
+
+
+# ---- which packages are imported, and when
+
+
+def last_words_of(code):
+    """What a new Python says last when it runs this."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    return (done.stdout + done.stderr).strip().splitlines()[-1]
+
+
+def test_no_optimizer_is_imported_before_it_is_used():
+    show = "import sys; print(sorted({'nlopt', 'scipy', 'dfols', 'petsc4py', 'ibcdfo', 'mpmath'} & set(sys.modules)))"
+    assert last_words_of(f"import libensemble.gen_funcs.persistent_aposmm; {show}") == "[]"
+    assert last_words_of(f"from libensemble.gen_classes import APOSMM; {show}") == "[]"
+    declare = "from libensemble.gen_funcs import rc; rc.aposmm_optimizers = "
+    use = "; import libensemble.gen_funcs.persistent_aposmm"
+    assert "nlopt" in last_words_of(f"{declare}'nlopt'{use}; {show}")
+    assert last_words_of(f"{declare}['nlopt', 'snopt']{use}").startswith("libensemble.errors.APOSMMException")
+    missing = "import sys; sys.modules['ibcdfo'] = None; "
+    assert last_words_of(f"{missing}{declare}'ibcdfo_pounders'{use}").startswith("ImportError: ibcdfo could not")
 
 
 # ---- runs that are processes

@@ -169,3 +169,16 @@ def test_a_run_whose_manager_cannot_begin_leaves_nothing_open(comms, monkeypatch
     for _ in range(3):
         one_run()
     assert nothing_more_than(before)
+
+
+def test_a_run_in_a_thread_keeps_its_workers_to_its_end():
+    """On Linux a worker follows the thread that has started it."""
+    ended = []
+    thread = threading.Thread(
+        target=lambda: ended.append(run("local", 2, sim_f=user_functions.double_slowly, sim_max=4))
+    )
+    thread.start()
+    thread.join()
+    (H, _, flag) = ended[0]
+    assert flag == 0
+    assert H["sim_ended"].sum() == 4

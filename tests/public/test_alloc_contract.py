@@ -63,7 +63,7 @@ def test_seven_arguments_of_documented_shape(comms):
     assert len(first["H"]) == 0 and "extra" in first["H"].dtype.names
     sim_keys, gen_keys, alloc_keys = first["specs"]
     both = {"in", "persis_in", "out", "globus_compute_endpoint", "threaded", "user", "vocs"}
-    assert sim_keys == both | {"sim_f", "simulator"}
+    assert sim_keys == both | {"sim_f", "simulator", "on_error", "max_retries"}
     assert gen_keys == both | {"gen_f", "generator", "initial_batch_size", "batch_size"}
     assert alloc_keys == {"alloc_f", "user", "out"}
     assert set(first["info"]) >= KEYS

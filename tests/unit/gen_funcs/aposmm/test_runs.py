@@ -90,9 +90,16 @@ def test_gradients_are_scaled_to_the_cube():
     assert follow(run, x0)[1] < 25
 
 
-def test_a_run_can_be_stopped_while_it_waits():
+@pytest.mark.parametrize(
+    "method", ["LN_BOBYQA", "LN_SBPLX", "LN_COBYLA", "LD_MMA", "scipy_Nelder-Mead", "scipy_COBYLA", "scipy_BFGS"]
+)
+def test_a_run_can_be_stopped_while_it_waits(method):
+    if method.startswith("scipy"):
+        pytest.importorskip("scipy")
     before = threads_now()
-    run = LocalOptInterfacer(BOBYQA, TARGET, 0.0)
+    x0 = np.array([0.4, 0.5])
+    run = LocalOptInterfacer({**BOBYQA, "localopt_method": method, "opt_return_codes": [0]}, x0, bowl(x0))
+    run.iterate(a_row(x0))
     run.destroy()
     run.destroy()
     assert not run.is_running and threads_now() == before
