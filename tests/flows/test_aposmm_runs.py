@@ -25,6 +25,8 @@ from libensemble.sim_funcs.six_hump_camel import six_hump_camel, six_hump_camel_
 from libensemble.specs import AllocSpecs, ExitCriteria, GenSpecs, LibeSpecs, SimSpecs
 from libensemble.tools import add_unique_random_streams
 
+pytestmark = pytest.mark.slow  # many real runs
+
 pytest.importorskip("nlopt")
 FIELDS = [("x", float, 2), ("x_on_cube", float, 2), ("sim_id", int), ("local_min", bool), ("local_pt", bool)]
 BACK = ["f", "x", "x_on_cube", "sim_id", "local_min", "local_pt"]

@@ -35,6 +35,8 @@ from libensemble.tools import add_unique_random_streams
 from libensemble.utils.current import current
 from tests.fakes.calibration_functions import cancels_the_slow
 
+pytestmark = pytest.mark.slow  # many real runs
+
 BOX = {"lb": np.array([-3.0, -2.0]), "ub": np.array([3.0, 2.0])}
 X = ("x", float, (2,))
 
